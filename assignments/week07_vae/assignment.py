@@ -1,0 +1,34 @@
+"""Week 7: variational autoencoders."""
+
+from autograder.author import Assignment, dimension, exercise, number, real, unit
+from reference_impl import vae
+
+LOGITS = real(edge=1e4)
+
+assignment = Assignment(
+    title="Variational autoencoders",
+    exercises=[
+        exercise(vae.reparameterize, differentiable=True),
+        exercise(vae.kl_to_standard_normal, inputs={"mu": real(edge=100), "logvar": real(edge=20)}, differentiable=True),
+        exercise(vae.bernoulli_log_likelihood, inputs={"logits": LOGITS, "x": unit()}, differentiable=["logits"]),
+        exercise(
+            vae.elbo,
+            inputs={"x": unit(), "logits": LOGITS},
+            differentiable=["logits", "mu", "logvar"],
+            uses=["bernoulli_log_likelihood", "kl_to_standard_normal"],
+        ),
+        exercise(
+            vae.vae_loss,
+            inputs={"x": unit(), "logits": LOGITS, "beta": number(1.0, 0.0, 0.5, 4.0, low=0)},
+            differentiable=["logits", "mu", "logvar"],
+            uses=["bernoulli_log_likelihood", "kl_to_standard_normal", "elbo"],
+        ),
+        exercise(
+            vae.VAE,
+            inputs={"data": dimension("data"), "hidden": dimension("hidden"), "latent": dimension("latent")},
+            methods={"forward": {"x": unit()}, "sample": {}},
+            differentiable=True,
+            uses=["reparameterize"],
+        ),
+    ],
+)

@@ -1,0 +1,84 @@
+"""Probes: small named functions that exist in judge and guest, sent by name and parameters.
+
+An exercise that takes a model is called with a probe. Which arguments it was called with, how
+often and in what order is encoded in the values it returns: a log kept in the guest could be forged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A probe to be built where it is needed: `kind` names a class or function of this module."""
+
+    kind: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> Callable[..., Any]:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind {self.kind!r} is no probe; there are {', '.join(KINDS)}")
+        return KINDS[self.kind](**self.parameters)
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A torch.Generator to be built where it is needed."""
+
+    seed: int
+
+    def build(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+
+class TimeModel(nn.Module):
+    """model(x, t), smooth and non-linear in x, different at every t: tanh(a x + b) cos(c t + 1) + t x / 4.
+
+    x is (B, ...) and t a (B,) tensor. With `counting`, the result also carries how often the model
+    has been called, so that an extra or a missing call shows.
+    """
+
+    def __init__(self, a: float = 0.5, b: float = 0.25, c: float = 0.75, counting: bool = False) -> None:
+        super().__init__()
+        self.a, self.b, self.c, self.counting, self.calls = a, b, c, counting, 0
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        if not isinstance(t, Tensor) or t.shape != x.shape[:1]:
+            got = f"shape {tuple(t.shape)}" if isinstance(t, Tensor) else type(t).__name__
+            raise ValueError(f"model(x, t) takes t as a tensor of shape ({x.shape[0] if x.ndim else ''},), not {got}")
+        t = t.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+        self.calls += self.counting
+        return torch.tanh(self.a * x + self.b) * torch.cos(self.c * t + 1) + t * x / 4 + self.calls / 8
+
+
+class TokenModel(nn.Module):
+    """model(tokens) -> (B, T, V) logits that depend on the whole prefix, and on its order.
+
+    (B, T) tokens. `table` (V, V) scores the next token after the last one; the tokens before it count
+    with a weight that falls with distance, so that a wrong or a reordered prefix gives other logits.
+    """
+
+    def __init__(self, table: Tensor, decay: float = 0.25) -> None:
+        super().__init__()
+        self.register_buffer("table", table)
+        self.decay = decay
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if not isinstance(tokens, Tensor) or tokens.ndim != 2:
+            got = f"shape {tuple(tokens.shape)}" if isinstance(tokens, Tensor) else type(tokens).__name__
+            raise ValueError(f"model(tokens) takes a (B, T) tensor of token indices, not {got}")
+        state = torch.zeros_like(self.table[tokens[:, 0]]) if tokens.shape[1] else None
+        logits = []
+        for t in range(tokens.shape[1]):
+            state = self.decay * state + self.table[tokens[:, t]]
+            logits.append(state)
+        return torch.stack(logits, 1) if logits else self.table.new_zeros(tokens.shape[0], 0, self.table.shape[0])
+
+
+KINDS: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in (TimeModel, TokenModel)}
