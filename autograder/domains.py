@@ -33,6 +33,7 @@ class Domain:
 
     description: str
     draw: Callable[[Drawing], Any] = field(compare=False, repr=False)
+    has_edge: bool = False  # draws differently in edge mode
 
     def __repr__(self) -> str:
         return self.description
@@ -188,7 +189,7 @@ def real(
             values = values + scale * 0.5 * d.noise.standard_normal(shape)
         return _tensor(np.clip(values, low, high))
 
-    return Domain(f"real({low}, {high}, edge={edge}, scale={scale}, dims={dims})", draw)
+    return Domain(f"real({low}, {high}, edge={edge}, scale={scale}, dims={dims})", draw, edge is not None)
 
 
 def positive(edge: float | Sequence[float] | None = None, scale: float = 1.0, dims: str | None = None) -> Domain:
@@ -202,7 +203,7 @@ def positive(edge: float | Sequence[float] | None = None, scale: float = 1.0, di
             values = values * np.exp(0.3 * d.noise.standard_normal(shape))
         return _tensor(values)
 
-    return Domain(f"positive(edge={edge}, scale={scale}, dims={dims})", draw)
+    return Domain(f"positive(edge={edge}, scale={scale}, dims={dims})", draw, edge is not None)
 
 
 def unit(closed: bool = True, dims: str | None = None) -> Domain:
