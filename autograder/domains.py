@@ -39,12 +39,14 @@ class Domain:
         return self.description
 
 
-def domain(draw: Callable[[Drawing], Any]) -> Domain:
+def domain(draw: Callable[[Drawing], Any], has_edge: bool = False) -> Domain:
     """A domain of one's own, from a function of the `Drawing`:
 
     domain(lambda d: d.integer(0, d["T"] - 1))
+
+    `has_edge`: it draws differently in edge mode.
     """
-    return Domain(inspect.getsource(draw), draw)
+    return Domain(inspect.getsource(draw), draw, has_edge)
 
 
 class Drawing:

@@ -57,6 +57,18 @@ class TimeModel(nn.Module):
         return torch.tanh(self.a * x + self.b) * torch.cos(self.c * t + 1) + t * x / 4 + self.calls / 8
 
 
+class Power:
+    """weighting(t) = (1 - t) ** p of a tensor of times t in [0, 1), element by element."""
+
+    def __init__(self, p: float = 2.0) -> None:
+        self.p = p
+
+    def __call__(self, t: Tensor) -> Tensor:
+        if not isinstance(t, Tensor):
+            raise ValueError(f"weighting(t) takes t as a tensor, not {type(t).__name__}")
+        return (1 - t) ** self.p
+
+
 class TokenModel(nn.Module):
     """model(tokens) -> (B, T, V) logits that depend on the whole prefix, and on its order.
 
@@ -81,4 +93,4 @@ class TokenModel(nn.Module):
         return torch.stack(logits, 1) if logits else self.table.new_zeros(tokens.shape[0], 0, self.table.shape[0])
 
 
-KINDS: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in (TimeModel, TokenModel)}
+KINDS: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in (TimeModel, Power, TokenModel)}

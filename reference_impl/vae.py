@@ -11,9 +11,10 @@ from reference_impl._require import require
 def reparameterize(
     mu: Float[Tensor, "*batch latent"], logvar: Float[Tensor, "*batch latent"], eps: Float[Tensor, "*batch latent"]
 ) -> Float[Tensor, "*batch latent"]:
-    """A draw z = mu + sigma eps from N(mu, diag(sigma^2)), with sigma^2 = exp(logvar) and eps ~ N(0, I) given.
+    """A draw z = mu + sigma eps from N(mu, diag(sigma^2)), with sigma^2 = exp(logvar).
 
-    The gradient reaches mu and logvar through z. (Kingma and Welling, 2014, section 2.4.)
+    `eps` is the noise, already drawn from N(0, I): draw nothing yourself. The gradient reaches mu and
+    logvar (and eps) through z. (Kingma and Welling, 2014, section 2.4.)
     """
     return mu + torch.exp(logvar / 2) * eps
 
@@ -33,7 +34,8 @@ def bernoulli_log_likelihood(
 ) -> Float[Tensor, "*batch"]:
     """log p(x) = sum_i x_i log s(l_i) + (1 - x_i) log(1 - s(l_i)) in nats, with s the logistic sigmoid.
 
-    `x` lies in [0, 1]. Finite for any finite logits, +-1e4 included: log s(l) = -softplus(-l).
+    One number per example: summed over the data dimension. `x` lies in [0, 1], as grey values do. Finite and
+    exact for any finite logits, +-1e4 included. (Kingma and Welling, 2014, appendix C.1, from logits.)
     """
     require(((x >= 0) & (x <= 1)).all(), f"x must lie in [0, 1], not reach from {x.min()} to {x.max()}")
     return (x * logits - F.softplus(logits)).sum(-1)
@@ -47,8 +49,8 @@ def elbo(
 ) -> Float[Tensor, "*batch"]:
     """The evidence lower bound log p(x | z) - KL(q(z | x) || p(z)) in nats per example, from one sample z.
 
-    The decoder is Bernoulli with `logits` = decoder(z); q is N(mu, diag(exp(logvar))), the prior is N(0, I).
-    (Kingma and Welling, 2014, equation 10 with L = 1.)
+    The decoder is Bernoulli with `logits` = decoder(z), x in [0, 1]; q is N(mu, diag(exp(logvar))), the prior
+    is N(0, I). Stable for logits up to +-1e4. (Kingma and Welling, 2014, equation 10 with L = 1.)
     """
     return bernoulli_log_likelihood(logits, x) - kl_to_standard_normal(mu, logvar)
 
@@ -60,19 +62,21 @@ def vae_loss(
     logvar: Float[Tensor, "*batch latent"],
     beta: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """The loss to minimise: the mean over all examples of beta KL - log p(x | z), a scalar in nats.
+    """The loss to minimise: the mean over all examples of beta KL - log p(x | z), a scalar in nats per example.
 
-    beta = 1 gives minus the mean ELBO. (Higgins et al., 2017, equation 4.)
+    Both terms are sums over their event dimension, as in `elbo`; the mean is over all batch dimensions.
+    beta >= 0, and beta = 1 gives minus the mean ELBO. (Higgins et al., 2017, equation 4.)
     """
+    require(beta >= 0, f"beta must not be negative, got {beta}")
     return (beta * kl_to_standard_normal(mu, logvar) - bernoulli_log_likelihood(logits, x)).mean()
 
 
 class VAE(nn.Module):
     """A variational autoencoder for vectors in [0, 1], with one hidden tanh layer on each side.
 
-    VAE(data, hidden, latent). Parameters by name: `encoder` and `decoder` are tanh layers
-    (data -> hidden, latent -> hidden), `mu` and `logvar` are linear heads (hidden -> latent),
-    `logits` is the linear output (hidden -> data). (Kingma and Welling, 2014, appendix C.)
+    VAE(data, hidden, latent). Its layers by name, all nn.Linear: `encoder` (data -> hidden) and `decoder`
+    (latent -> hidden), each followed by tanh; the heads `mu` and `logvar` (hidden -> latent); the output
+    `logits` (hidden -> data). The methods add no parameters. (Kingma and Welling, 2014, appendix C.)
     """
 
     def __init__(self, data: int, hidden: int, latent: int) -> None:
