@@ -32,6 +32,7 @@ from autograder.probes import Generator, Probe
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
+Log = list[tuple[Request, Reply]]
 
 
 class CallFailed(Exception):
@@ -53,7 +54,8 @@ class _Refused(Exception):
 def tree_map(function: Callable[[Any], Any], value: Any) -> Any:
     """The structure of lists, tuples and dicts with `function` applied to its leaves."""
     if isinstance(value, (list, tuple)):
-        return type(value)(tree_map(function, v) for v in value)
+        leaves = [tree_map(function, v) for v in value]
+        return leaves if isinstance(value, list) else tuple(leaves)  # named tuples too
     if isinstance(value, dict):
         return {k: tree_map(function, v) for k, v in value.items()}
     return function(value)
@@ -224,7 +226,7 @@ class LocalSession:
 class Function:
     """A student's (or the reference's) function as a check sees it: call it, or ask for more."""
 
-    def __init__(self, name: str, session: Session, log: list[Request] | None = None) -> None:
+    def __init__(self, name: str, session: Session, log: Log | None = None) -> None:
         self.__name__ = name
         self._session = session
         self._log = log if log is not None else []
@@ -240,7 +242,7 @@ class Function:
 class Class:
     """A student's class as a check sees it: calling it makes an `Instance`."""
 
-    def __init__(self, name: str, session: Session, log: list[Request] | None = None) -> None:
+    def __init__(self, name: str, session: Session, log: Log | None = None) -> None:
         self.__name__ = name
         self._session = session
         self._log = log if log is not None else []
@@ -257,7 +259,7 @@ class Instance:
     """An object that stays with the student; `shapes` are those of its state dict."""
 
     def __init__(
-        self, name: str, handle: int, shapes: dict[str, list[int]], session: Session, log: list[Request]
+        self, name: str, handle: int, shapes: dict[str, list[int]], session: Session, log: Log
     ) -> None:
         self._name, self._handle, self._session, self._log = name, handle, session, log
         self.shapes = shapes
@@ -275,6 +277,15 @@ class Instance:
             raise AttributeError(method)
         return lambda *args: self.ask(method, args)["value"]
 
+    def __len__(self) -> int:
+        size = self.ask("__len__", ())["value"]
+        if type(size) is not int or size < 0:
+            raise CallFailed("raised", "TypeError", f"__len__ gives {size!r}, which is no length")
+        return size
+
+    def __bool__(self) -> bool:
+        return True  # an object is there, however short
+
     def ask(self, method: str, args: Sequence[Any], **more: Any) -> Reply:
         """The reply to a method call that asks for more than the value; "" calls the object itself."""
         request = {"op": "method", "handle": self._handle, "name": method, "args": list(args), **more}
@@ -289,9 +300,9 @@ def next_handle() -> int:
     return next(_handles)
 
 
-def _ask(session: Session, request: Request, log: list[Request]) -> Reply:
-    log.append(request)
+def _ask(session: Session, request: Request, log: Log) -> Reply:
     reply = session.perform(request)
+    log.append((request, reply))
     if "error" in reply:
         error = reply["error"]
         raise CallFailed(error["kind"], error["type"], error["message"], error["traceback"])

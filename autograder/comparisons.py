@@ -59,7 +59,8 @@ class Comparer:
         while frame.f_globals.get("__name__") in _OWN_MODULES:
             assert frame.f_back is not None
             frame = frame.f_back
-        line = frame.f_lineno
+        # The battery's own lines may move between versions; its comparisons are told apart by their order.
+        line = 0 if frame.f_globals.get("__name__") == "autograder.battery" else frame.f_lineno
         count = self._reached.get(line, 0)
         self._reached[line] = count + 1
         return line, count
@@ -203,18 +204,28 @@ class Decider(Comparer):
         if tolerance.left_out:
             return
         self.compared += 1
-        decide(relation, got, expected, path, tolerance, self.dtype, self.strict_dtype)
+        strict = self.dtype if self.strict_dtype else None
+        decide(relation, got, expected, path, tolerance, self.dtype, strict)
 
 
 def decide(
-    relation: str, got: Any, expected: Any, path: str, tolerance: Tolerance, dtype: torch.dtype, strict: bool
+    relation: str,
+    got: Any,
+    expected: Any,
+    path: str,
+    tolerance: Tolerance,
+    dtype: torch.dtype,
+    strict: torch.dtype | None = None,
 ) -> None:
-    """Raise CheckFailed unless the relation holds between two leaves."""
+    """Raise CheckFailed unless the relation holds between two leaves.
+
+    Floating results are held to dtype `strict` where it is given; `dtype` is that of the tolerance.
+    """
     if relation in ("close", "equal") and not isinstance(expected, Tensor) and not _is_number(expected):
         if type(got) is not type(expected) or got != expected:
             raise CheckFailed("a different value" + _at(path), expected, got, path)
         return
-    for value, which in ((got, "got"), (expected, "expected")):
+    for value in (got, expected):
         if not (isinstance(value, Tensor) or _is_number(value)):
             raise CheckFailed(
                 f"expected {'a tensor' if isinstance(expected, Tensor) else 'a number'}{_at(path)}, "
@@ -224,7 +235,6 @@ def decide(
                 path,
                 "type",
             )
-        del which
     if relation == "equal" and not isinstance(expected, Tensor):
         if isinstance(got, Tensor) or got != expected:
             raise CheckFailed("a different value" + _at(path), expected, got, path)
@@ -247,8 +257,8 @@ def decide(
         raise CheckFailed(_sentence(relation, bad, where, g, e), expected, got, where, "finite" if finite else "value")
 
 
-def _same_form(got: Any, expected: Tensor, path: str, strict: bool) -> None:
-    """Shape and kind of dtype agree; a Python number may stand for a scalar that needs no gradient."""
+def _same_form(got: Any, expected: Tensor, path: str, strict: torch.dtype | None) -> None:
+    """A tensor of the same shape and kind of dtype, and of dtype `strict` where that is asked."""
     if not isinstance(got, Tensor):
         raise CheckFailed(f"expected {_kind(expected)}{_at(path)}, got {_kind(got)}", expected, got, path, "type")
     if got.shape != expected.shape:
@@ -258,10 +268,9 @@ def _same_form(got: Any, expected: Tensor, path: str, strict: bool) -> None:
     kinds = [("complex", t.is_complex()) for t in (got, expected)]
     same = kinds[0] == kinds[1] and got.is_floating_point() == expected.is_floating_point()
     same = same and (got.dtype is torch.bool) == (expected.dtype is torch.bool)
-    if not same or (strict and got.dtype != expected.dtype and got.dtype.is_floating_point):
-        raise CheckFailed(
-            f"expected dtype {expected.dtype}{_at(path)}, got {got.dtype}", expected, got, path, "dtype"
-        )
+    wanted = strict if strict is not None and expected.is_floating_point() else expected.dtype
+    if not same or (strict is not None and got.is_floating_point() and got.dtype != wanted):
+        raise CheckFailed(f"expected dtype {wanted}{_at(path)}, got {got.dtype}", expected, got, path, "dtype")
 
 
 def as_wide(value: Any) -> Tensor:
@@ -335,8 +344,3 @@ def number(value: Tensor) -> str:
     """A scalar as a person would write it."""
     item = value.item()
     return f"{item:.8g}" if isinstance(item, float) else str(item)
-
-
-def values_of(sequence: Sequence[Any]) -> list[Any]:
-    """The leaves of a nested structure, in order."""
-    return [leaf for leaf, _, _ in _leaves(sequence, sequence)]

@@ -1,0 +1,170 @@
+"""The examples of a check: drawn once per course by Hypothesis, replayed for every student."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.control import current_build_context
+from hypothesis.database import ExampleDatabase, choices_to_bytes
+from hypothesis.errors import HypothesisException
+from torch import Tensor
+
+from autograder import battery
+from autograder.domains import Drawing
+from autograder.exercises import Check, Exercise
+
+_QUIET: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "verbosity": Verbosity.quiet,
+    "print_blob": False,
+    "report_multiple_bugs": False,
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """The drawn values of a check's parameters, with the choices from which Hypothesis shrinks."""
+
+    values: Mapping[str, Any]
+    choices: tuple[Any, ...] = ()
+
+
+def drawn_parameters(check: Check, exercise: Exercise, functions: Sequence[str]) -> list[str]:
+    """The parameters of a check that are drawn: all but functions and the reference."""
+    if check.battery:
+        return [*battery.parameters(exercise), *(["state"] if exercise.is_class else [])]
+    own = battery.parameters(exercise)
+    drawn = []
+    for name in inspect.signature(check.body).parameters:
+        if name in check.inputs or (name in own and name != exercise.name) or (name == "state" and exercise.is_class):
+            drawn.append(name)
+        elif name not in functions and name != "reference":
+            raise ValueError(
+                f"check {check.name!r}: parameter {name!r} is neither an input of {exercise.name} nor an exercise; "
+                f"give it a domain: @check({exercise.name!r}, {name}=real(...))"
+            )
+    return drawn
+
+
+def strategy(check: Check, exercise: Exercise, functions: Sequence[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """The Hypothesis strategy of a check's drawn parameters, as a dict by name."""
+    names = drawn_parameters(check, exercise, functions)
+    annotations = battery.parameters(exercise)
+    annotations.update({n: p.annotation for n, p in inspect.signature(check.body).parameters.items() if n in check.inputs})
+    methods = {name: d for method in exercise.methods.values() for name, d in method.items()}
+    domains = {**methods, **exercise.inputs, **check.inputs}
+
+    @st.composite
+    def draw_values(draw: Callable[[Any], Any]) -> dict[str, Any]:
+        drawing = Drawing(draw, annotations, domains, exercise.sizes, check.mode)
+        values = {name: drawing[name] for name in names if name != "state"}
+        if "state" in names:
+            constructor = [drawing[n] for n in battery.argument_names(exercise)]
+            values["state"] = _draw_state(exercise, constructor, drawing.integer(0, 2**16))
+        return values
+
+    return draw_values()
+
+
+def _draw_state(exercise: Exercise, constructor: list[Any], number: int) -> dict[str, Tensor]:
+    """A state dict for the class, in eighths between -1 and 1; number 0 keeps no structure to rely on either."""
+    generator = np.random.default_rng(number)
+    state = {}
+    for name, tensor in exercise.reference(*constructor).state_dict().items():
+        eighths = generator.integers(-8, 9, size=tuple(tensor.shape)) / 8
+        state[name] = torch.from_numpy(np.asarray(eighths, dtype=np.float32)) if tensor.is_floating_point() else tensor
+    return state
+
+
+def _key(seed_text: str, *parts: str) -> int:
+    return int.from_bytes(hashlib.sha256("\n".join([seed_text, *parts]).encode()).digest()[:16], "big")
+
+
+def draw(check: Check, exercise: Exercise, functions: Sequence[str], course_seed: str, week: str) -> list[Example]:
+    """The examples of one check, smallest first, from the course's seed and the check's name alone."""
+    if not drawn_parameters(check, exercise, functions):
+        return [Example({})]
+    examples: list[Example] = []
+    # Public examples are published, so their seed may not be the one behind the hidden ones.
+    number = _key(course_seed, week, check.exercise, check.tier, check.name)
+
+    @seed(number)
+    @settings(max_examples=check.examples, database=None, phases=[Phase.generate], **_QUIET)
+    @given(strategy(check, exercise, functions))
+    def collect(values: dict[str, Any]) -> None:
+        examples.append(Example(values, tuple(current_build_context().data.choices)))
+
+    collect()
+    return sorted(examples, key=_size)
+
+
+def _size(example: Example) -> tuple[int, float]:
+    """How much there is to read in an example."""
+    return len(example.choices), sum(float(abs(c)) for c in example.choices if isinstance(c, (int, float)))
+
+
+class _Saved(ExampleDatabase):
+    """A database that holds one choice sequence. Hypothesis shrinks what it finds as secondary examples."""
+
+    def __init__(self, choices: Sequence[Any]) -> None:
+        super().__init__()
+        self._saved = choices_to_bytes(choices)
+
+    def fetch(self, key: bytes) -> list[bytes]:
+        return [self._saved] if key.endswith(b".secondary") else []
+
+    def save(self, key: bytes, value: bytes) -> None: ...
+
+    def delete(self, key: bytes, value: bytes) -> None: ...
+
+    def move(self, src: bytes, dest: bytes, value: bytes) -> None: ...
+
+
+class _Failing(Exception):
+    pass
+
+
+def shrink(
+    check: Check,
+    exercise: Exercise,
+    functions: Sequence[str],
+    example: Example,
+    fails: Callable[[Example], bool],
+    budget: int = 250,
+) -> Example:
+    """The smallest example found on which `fails` holds, starting from one on which it does.
+
+    The budget counts runs of `fails`, not seconds, so that the same submission gets the same example.
+    """
+    if not example.choices:
+        return example
+    best, left = example, budget
+
+    @settings(max_examples=1000, database=_Saved(example.choices), phases=[Phase.reuse, Phase.shrink], **_QUIET)
+    @seed(0)
+    @given(strategy(check, exercise, functions))
+    def attempt(values: dict[str, Any]) -> None:
+        nonlocal best, left
+        if left <= 0:
+            return
+        left -= 1
+        candidate = Example(values, tuple(current_build_context().data.choices))
+        if fails(candidate):
+            if _size(candidate) <= _size(best):
+                best = candidate
+            raise _Failing
+
+    try:
+        attempt()
+    except (_Failing, HypothesisException):
+        pass  # the second says that a run past the budget did not fail again
+    return best

@@ -1,0 +1,442 @@
+"""Judging: the checks of a week, replayed on a student's functions, and what came out in words."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from autograder import battery, corpus, results
+from autograder.calls import CallFailed, Class, Function, LocalSession, Log, Reply, Request, Session, cast
+from autograder.closeness import KINK_STEP, Calibration, calibrate, noise_paused, record, scales_of
+from autograder.comparisons import CheckFailed, Decider, Key, comparing
+from autograder.corpus import Example
+from autograder.course import Week
+from autograder.exercises import Check, Exercise, Solution
+from autograder.literals import script, shown, signatures_of
+from autograder.results import CheckResult, Counterexample, ExerciseResult
+
+SHRINK_BUDGET = 200
+
+
+class Exact:
+    """A session whose answers are the reference's own, in float64 and free of noise."""
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        self._session = LocalSession(namespace)
+
+    def perform(self, request: Request) -> Reply:
+        request = {k: cast(v, torch.float64) if k in ("args", "state", "cotangents") else v for k, v in request.items()}
+        with noise_paused(True):
+            return self._session.perform(request)
+
+
+class Perturbed(LocalSession):
+    """The reference in the student's place while tolerances are earned."""
+
+    def perform(self, request: Request) -> Reply:
+        with noise_paused(request["op"] in ("new", "load")):
+            return super().perform(request)
+
+
+def run_body(
+    week: Week, check: Check, session: Session, reference: Session, values: Mapping[str, Any], log: Log
+) -> None:
+    """Run the check's body once; raises CheckFailed or CallFailed where it fails."""
+    exercise = week.exercise(check.exercise)
+    if check.battery:
+        student, right = _proxy(exercise, session, log), _proxy(exercise, reference, [])
+        check.body(exercise, student, right, values)
+        return
+    functions = {e.name: e for e in week.exercises}
+    arguments: dict[str, Any] = {}
+    for name in _parameter_names(check):
+        if name in values:
+            arguments[name] = values[name]
+        elif name == "reference":
+            arguments[name] = _proxy(exercise, reference, [])
+        else:
+            arguments[name] = _proxy(functions[name], session, log)
+    check.body(**arguments)
+
+
+def _parameter_names(check: Check) -> Sequence[str]:
+    return check.body.__code__.co_varnames[: check.body.__code__.co_argcount]
+
+
+def _proxy(exercise: Exercise, session: Session, log: Log) -> Function | Class:
+    return (Class if exercise.is_class else Function)(exercise.name, session, log)
+
+
+@dataclass
+class Trial:
+    """An example with what it takes to judge an answer on it."""
+
+    example: Example
+    calibration: Calibration
+
+
+@dataclass
+class Material:
+    """A check made ready: its examples, smallest first, and their tolerances."""
+
+    check: Check
+    trials: list[Trial]
+
+    @property
+    def left_out(self) -> list[Trial]:
+        return [t for t in self.trials if t.calibration.left_out]
+
+    @property
+    def judged(self) -> list[Trial]:
+        return [t for t in self.trials if not t.calibration.left_out]
+
+
+@dataclass
+class Outcome:
+    """What came of one example: None, or the failure; and the log of calls."""
+
+    error: CheckFailed | CallFailed | None
+    log: Log
+    compared: int = 0
+
+
+class Replayer(Protocol):
+    """Runs jobs that make calls, each with a session, and returns what they return, in order."""
+
+    def replay(self, jobs: Sequence[Callable[[Session], Outcome]]) -> list[Outcome]: ...
+
+
+class LocalReplayer:
+    """Replays in this process."""
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        self._namespace = namespace
+
+    def replay(self, jobs: Sequence[Callable[[Session], Outcome]]) -> list[Outcome]:
+        return [job(LocalSession(self._namespace)) for job in jobs]
+
+
+def dtype_of(check: Check) -> torch.dtype:
+    return torch.float64 if check.double else torch.float32
+
+
+class Bench:
+    """A week made ready for judging: examples, tolerances and the answers of known mistakes, made once."""
+
+    def __init__(self, week: Week) -> None:
+        self.week = week
+        self._materials: dict[tuple[str, str, str], Material] = {}
+        self._traces: dict[tuple[str, str, str, str], list[list[Any]]] = {}
+        self._exact = Exact(week.references)
+        self.signatures = signatures_of(week.references)
+
+    @property
+    def functions(self) -> list[str]:
+        return [e.name for e in self.week.exercises]
+
+    # Examples and tolerances
+
+    def material(self, check: Check) -> Material:
+        """The examples of a check with their tolerances."""
+        key = (check.exercise, check.tier, check.name)
+        if key not in self._materials:
+            self._materials[key] = self._prepare(check)
+        return self._materials[key]
+
+    def _prepare(self, check: Check) -> Material:
+        exercise = self.week.exercise(check.exercise)
+        examples = corpus.draw(check, exercise, self.functions, self.week.seed, self.week.name)
+        exact = [record(self._reference_run(check, e, torch.float64)) for e in examples]
+        scales = _medians([scales_of(c) for c in exact])
+        trials = [
+            Trial(e, self.calibrate(check, e, scales=scales, exact=c)) for e, c in zip(examples, exact, strict=True)
+        ]
+        return Material(check, trials)
+
+    def calibrate(self, check: Check, example: Example, runs: int = 16, **more: Any) -> Calibration:
+        """The tolerances of one example."""
+        dtype = dtype_of(check)
+        answers = self.week.solutions_of(check.exercise, mistakes=False) if runs >= 16 else []
+        moved = []
+        if check.battery and check.name == "gradients":
+            moved = [
+                self._reference_run(check, _moved(self.week.exercise(check.exercise), example, step), torch.float64)
+                for step in (KINK_STEP, -KINK_STEP)
+            ]
+        return calibrate(
+            self._reference_run(check, example, torch.float64),
+            dtype,
+            accepted=[self._run(check, example, dtype, self.namespace(a), []) for a in answers],
+            moved=moved,
+            runs=runs,
+            **more,
+        )
+
+    def namespace(self, solution: Solution) -> dict[str, Any]:
+        """The references, with one answer in its exercise's place."""
+        return {**self.week.references, solution.exercise: solution.function}
+
+    def _reference_run(self, check: Check, example: Example, dtype: torch.dtype) -> Callable[[], None]:
+        return self._run(check, example, dtype, self.week.references, [])
+
+    def _run(
+        self, check: Check, example: Example, dtype: torch.dtype, namespace: Mapping[str, Any], log: Log
+    ) -> Callable[[], None]:
+        values = cast(dict(example.values), dtype)
+        return lambda: run_body(self.week, check, Perturbed(namespace), self._exact, values, log)
+
+    # Judging
+
+    def job(self, check: Check, trial: Trial, reference: Session | None = None) -> Callable[[Session], Outcome]:
+        """What judges one example, given a session."""
+        values = cast(dict(trial.example.values), dtype_of(check))
+
+        def run(session: Session) -> Outcome:
+            log: Log = []
+            decider = Decider(trial.calibration.tolerances, dtype_of(check), strict_dtype=check.double)
+            error: CheckFailed | CallFailed | None = None
+            with comparing(decider):
+                try:
+                    run_body(self.week, check, session, reference or self._exact, values, log)
+                except (CheckFailed, CallFailed) as failure:
+                    error = failure
+                except (TypeError, ValueError, RuntimeError, LookupError, AttributeError, ArithmeticError) as failure:
+                    # The reference's values do not do that: what the student's function returned is unusable.
+                    error = CheckFailed(f"the result can't be used: {type(failure).__name__}: {failure}", kind="type")
+            return Outcome(error, log, decider.compared)
+
+        return run
+
+    def judge_exercise(
+        self,
+        name: str,
+        replayer: Replayer,
+        tiers: tuple[str, ...] = ("public", "hidden"),
+        shrink: bool = True,
+        reference: Session | None = None,
+    ) -> ExerciseResult:
+        """Judge one exercise; `replayer` holds the student's functions."""
+        checks = self.week.checks_of(name, tiers)
+        if not checks:
+            raise ValueError(f"tiers {tiers!r}: {name} has no check in them")
+        judged: list[CheckResult] = []
+        diagnosis = ""
+        absent: CallFailed | None = None
+        for check in checks:
+            if absent is not None:
+                judged.append(_result(check, results.SKIPPED, _not_run(absent)))
+                continue
+            outcomes = self._replay(check, replayer, reference)
+            result = self._verdict(check, outcomes, replayer, shrink)
+            judged.append(result)
+            if result.verdict == results.FAILED:
+                diagnosis = diagnosis or self.diagnose(check, outcomes)
+                error = next(o.error for o in outcomes if o.error)
+                if check.gate and isinstance(error, CallFailed) and is_absent(error):
+                    absent = error
+        return _exercise_result(name, checks, judged, diagnosis, absent)
+
+    def _replay(self, check: Check, replayer: Replayer, reference: Session | None = None) -> list[Outcome]:
+        return replayer.replay([self.job(check, t, reference) for t in self.material(check).judged])
+
+    def _verdict(self, check: Check, outcomes: list[Outcome], replayer: Replayer, shrink: bool) -> CheckResult:
+        material = self.material(check)
+        counts = {"examples": len(outcomes), "left_out": len(material.left_out)}
+        if not outcomes:
+            return _result(check, results.FAULT, "every example was left out: the check can't be judged", **counts)
+        failing = [i for i, o in enumerate(outcomes) if o.error is not None]
+        if not failing:
+            return _result(check, results.PASSED, "", points=check.points, **counts)
+        outcome = outcomes[failing[0]]
+        if shrink and isinstance(outcome.error, CheckFailed):
+            smaller = self._shrunk(check, material.judged[failing[0]], replayer)
+            outcome = smaller or outcome
+        assert outcome.error is not None
+        message = outcome.error.message if isinstance(outcome.error, CheckFailed) else explain(outcome.error)
+        return _result(check, results.FAILED, message, counterexample=self._counterexample(outcome), **counts)
+
+    def _shrunk(self, check: Check, trial: Trial, replayer: Replayer) -> Outcome | None:
+        """The outcome on the smallest failing example that Hypothesis finds from this one."""
+        found: dict[tuple[Any, ...], Outcome] = {}
+
+        def fails(example: Example) -> bool:
+            try:
+                calibration = self.calibrate(check, example, runs=4)
+            except Exception:
+                return False  # outside the reference's domain
+            if calibration.left_out:
+                return False
+            for tolerance in calibration.tolerances.values():
+                tolerance.absolute *= 4  # few runs measure noise less well
+            outcome = replayer.replay([self.job(check, Trial(example, calibration))])[0]
+            if not isinstance(outcome.error, CheckFailed):
+                return False
+            found[example.choices] = outcome
+            return True
+
+        exercise = self.week.exercise(check.exercise)
+        best = corpus.shrink(check, exercise, self.functions, trial.example, fails, SHRINK_BUDGET)
+        return found.get(best.choices)
+
+    def _counterexample(self, outcome: Outcome) -> Counterexample | None:
+        if not outcome.log:
+            return None
+        error = outcome.error
+        _, last_reply = outcome.log[-1]
+        if isinstance(error, CheckFailed):
+            got = shown(last_reply.get("value")) if error.got is None else shown(error.got)
+            expected = "" if error.expected is None else shown(error.expected)
+            where = error.where
+        else:
+            assert error is not None
+            got, expected, where = explain(error), "", ""
+        return Counterexample(script(outcome.log, self.signatures), expected, got, where)
+
+    # Diagnosis
+
+    def diagnose(self, check: Check, outcomes: list[Outcome]) -> str:
+        """The sentence of the one mistake that gives the student's values on all failing examples, or ""."""
+        failing = [i for i, o in enumerate(outcomes) if o.error is not None]
+        if not failing:
+            return ""
+        trials = self.material(check).judged
+        mine = [trace(o.log) for o in outcomes]
+        named = []
+        for solution in self.week.solutions_of(check.exercise, mistakes=True):
+            theirs = self._mistake_traces(check, solution, trials)
+            if all(theirs[i][1] and same_trace(mine[i], theirs[i][0]) for i in failing):
+                named.append((solution, all(same_trace(m, t) for m, (t, _) in zip(mine, theirs, strict=True))))
+        if len(named) > 1:
+            named = [n for n in named if n[1]]
+        return named[0][0].sentence or "" if len(named) == 1 else ""
+
+    def _mistake_traces(
+        self, check: Check, solution: Solution, trials: list[Trial]
+    ) -> list[tuple[list[Any], bool]]:
+        """For each example: the mistake's trace, and whether it fails there."""
+        key = (check.exercise, check.tier, check.name, solution.name)
+        if key not in self._traces:
+            outcomes = LocalReplayer(self.namespace(solution)).replay([self.job(check, t) for t in trials])
+            self._traces[key] = [(trace(o.log), o.error is not None) for o in outcomes]
+        return self._traces[key]
+
+
+def is_absent(error: CallFailed) -> bool:
+    """There is nothing to judge: the function is missing, or was left as it was handed out."""
+    return error.kind == "missing" or error.type == "NotImplementedError"
+
+
+def explain(error: CallFailed) -> str:
+    """What went wrong in a call, as a sentence."""
+    if error.kind == "missing":
+        return f"{error}"
+    if error.type == "NotImplementedError":
+        return "this is not written yet: it raises NotImplementedError"
+    if error.kind == "raised":
+        return f"it raises {error.type}: {str(error).removeprefix(error.type + ': ')}"
+    return str(error)
+
+
+def _not_run(error: CallFailed) -> str:
+    return "not run: " + ("the function is not there" if error.kind == "missing" else "it is not written yet")
+
+
+def _result(check: Check, verdict: str, message: str, points: float = 0, **more: Any) -> CheckResult:
+    return CheckResult(check.name, check.title, check.tier, verdict, points, check.points, message, **more)
+
+
+def _exercise_result(
+    name: str, checks: Sequence[Check], judged: list[CheckResult], diagnosis: str, absent: CallFailed | None
+) -> ExerciseResult:
+    """Sum up: the other points count only where the gates are passed."""
+    verdicts = [r.verdict for r in judged]
+    shut = any(r.verdict != results.PASSED for c, r in zip(checks, judged, strict=True) if c.gate)
+    if shut:
+        for result in judged:
+            if result.verdict == results.PASSED:
+                result.points = 0
+                result.message = "passed, but it counts only once the function agrees with the reference"
+    score, most = sum(r.points for r in judged), sum(r.max_points for r in judged)
+    if results.FAULT in verdicts:
+        status = "fault"
+    elif absent is not None:
+        status = "missing" if absent.kind == "missing" else "untouched"
+    else:
+        status = "passed" if score == most else "partial" if score else "failed"
+    return ExerciseResult(name, score, most, judged, status, diagnosis)
+
+
+def trace(log: Log) -> list[Any]:
+    """The values that calls gave, errors as their type: what two answers are compared by."""
+    values: list[Any] = []
+    for request, reply in log:
+        if "error" in reply:
+            values.append(("error", reply["error"]["type"] or reply["error"]["kind"]))
+        elif request["op"] not in ("forget", "load", "new"):
+            values.append([reply[k] for k in ("value", "gradients", "parameter_gradients") if k in reply])
+    return values
+
+
+def same_trace(mine: Any, theirs: Any) -> bool:
+    """The same values up to the rounding of their dtype."""
+    if isinstance(mine, torch.Tensor) and isinstance(theirs, torch.Tensor):
+        if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
+            return False
+        if not mine.is_floating_point():
+            return torch.equal(mine, theirs)
+        u = torch.finfo(mine.dtype).eps
+        scale = torch.nan_to_num(theirs.abs(), 0.0, 0.0, 0.0)
+        size = float(scale.max()) if scale.numel() else 0.0
+        return torch.allclose(mine, theirs, rtol=64 * u, atol=64 * u * max(size, 1e-3), equal_nan=True)
+    if isinstance(mine, float) and isinstance(theirs, float):
+        return abs(mine - theirs) <= 1e-9 * max(1.0, abs(theirs)) or mine == theirs or (mine != mine and theirs != theirs)
+    if isinstance(mine, (list, tuple)) and isinstance(theirs, (list, tuple)):
+        return len(mine) == len(theirs) and all(map(same_trace, mine, theirs))
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        return mine.keys() == theirs.keys() and all(same_trace(mine[k], theirs[k]) for k in mine)
+    return type(mine) is type(theirs) and bool(mine == theirs)
+
+
+def _medians(scales: Iterable[dict[Key, float]]) -> dict[Key, float]:
+    gathered: dict[Key, list[float]] = {}
+    for scale in scales:
+        for key, value in scale.items():
+            gathered.setdefault(key, []).append(value)
+    return {key: sorted(values)[len(values) // 2] for key, values in gathered.items()}
+
+
+def _moved(exercise: Exercise, example: Example, step: float) -> Example:
+    """The example with its differentiable inputs moved by about `step`, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    values = dict(example.values)
+    for name in [*battery.differentiated(exercise), *(["state"] if exercise.is_class else [])]:
+        values[name] = _shift(values[name], step, generator)
+    return Example(values, example.choices)
+
+
+def _shift(value: Any, step: float, generator: torch.Generator) -> Any:
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        wide = value.to(torch.float64)
+        return wide + step * (1 + wide.abs()) * torch.randn(wide.shape, generator=generator, dtype=torch.float64)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_shift(v, step, generator) for v in value)
+    if isinstance(value, dict):
+        return {k: _shift(v, step, generator) for k, v in value.items()}
+    return value
+
+
+def composed(week: Week, exercise: Exercise, namespace: Mapping[str, Any]) -> Callable[..., Any]:
+    """The reference of `exercise` calling the functions of `namespace` instead of the references."""
+    reference = exercise.reference
+    if not isinstance(reference, types.FunctionType):
+        return reference
+    patched = {**reference.__globals__, **namespace}
+    copy = types.FunctionType(reference.__code__, patched, reference.__name__, reference.__defaults__)
+    copy.__kwdefaults__ = reference.__kwdefaults__
+    return copy
+
+
