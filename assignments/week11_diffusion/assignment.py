@@ -1,0 +1,87 @@
+"""Week 11: denoising diffusion."""
+
+import numpy as np
+import torch
+
+from autograder.author import (
+    Assignment,
+    Drawing,
+    choice,
+    domain,
+    exercise,
+    floating_dtype,
+    index,
+    integer,
+    number,
+    probe,
+)
+from reference_impl import diffusion
+
+
+def schedule(d: Drawing) -> torch.Tensor:
+    """Increasing betas, few and large, so that one left out or taken twice shows."""
+    steps = d.array((d.size("steps"),), (0.1, 0.05, 0.125))
+    steps[0] += d.choice((0.0, 0.1, 0.2))
+    if d.noise is not None:
+        steps = steps * np.exp(0.2 * d.noise.standard_normal(steps.shape))
+    return torch.from_numpy(np.cumsum(steps).clip(max=0.9).astype(np.float32))
+
+
+def remaining(d: Drawing) -> torch.Tensor:
+    """The alpha_bars of such a schedule."""
+    return torch.cumprod(1 - schedule(d), 0)
+
+
+WITHOUT = {"batches": "the dimensions after the batch, one to three of them, vary in every check"}
+SIZES = {"batch": (1, 3), "event": (1, 3), "steps": (1, 6)}
+
+assignment = Assignment(
+    title="Denoising diffusion",
+    exercises=[
+        exercise(
+            diffusion.linear_betas,
+            inputs={
+                "T": integer(1, 6),
+                "first": number(0.1, 0.01, 1e-3, low=1e-4, high=0.3),
+                "last": number(0.5, 0.2, 0.02, low=5e-3, high=0.9),
+                "dtype": floating_dtype(),
+            },
+            without={"pure": "it is given nothing that it could change"},
+        ),
+        exercise(diffusion.alpha_bars, inputs={"betas": domain(schedule)}, sizes=SIZES),
+        exercise(
+            diffusion.q_sample,
+            inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
+            sizes=SIZES,
+            differentiable=["x0"],
+            without=WITHOUT,
+        ),
+        exercise(
+            diffusion.ddim_step,
+            inputs={
+                "alpha_bars": domain(remaining),
+                "t": domain(lambda d: d.integer(0, d.size("steps") - 1)),
+                "t_prev": domain(lambda d: d.integer(-1, d["t"] - 1)),
+                "eta": number(0.5, 1.0, 0.0, 0.25, low=0, high=1),
+            },
+            sizes=SIZES,
+            without=WITHOUT,
+        ),
+        exercise(
+            diffusion.sample,
+            inputs={
+                "model": probe(
+                    "TimeModel",
+                    a=number(0.5, 0.25),
+                    b=number(0.25, 0.0, -0.5),
+                    c=number(0.75, 0.5),
+                    counting=choice(True),
+                ),
+                "betas": domain(schedule),
+            },
+            sizes={"batch": (1, 2), "event": (1, 2), "steps": (1, 4)},
+            uses=["alpha_bars", "ddim_step"],
+            without=WITHOUT,
+        ),
+    ],
+)
