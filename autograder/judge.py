@@ -131,7 +131,7 @@ class Bench:
         self.week = week
         self._materials: dict[tuple[str, str, str], Material] = {}
         self._traces: dict[tuple[str, str, str, str], list[list[Any]]] = {}
-        self._exact = Exact(week.references)
+        self.exact = Exact(week.references)
         self.signatures = signatures_of(week.references)
 
     @property
@@ -186,14 +186,18 @@ class Bench:
     def _run(
         self, check: Check, example: Example, dtype: torch.dtype, namespace: Mapping[str, Any], log: Log
     ) -> Callable[[], None]:
-        values = cast(dict(example.values), dtype)
-        return lambda: run_body(self.week, check, Perturbed(namespace), self._exact, values, log)
+        values = self.values(check, example, dtype)
+        return lambda: run_body(self.week, check, Perturbed(namespace), self.exact, values, log)
+
+    def values(self, check: Check, example: Example, dtype: torch.dtype | None = None) -> dict[str, Any]:
+        """An example's values in the dtype in which the check is run."""
+        return cast(dict(example.values), dtype or dtype_of(check))
 
     # Judging
 
     def job(self, check: Check, trial: Trial, reference: Session | None = None) -> Callable[[Session], Outcome]:
         """What judges one example, given a session."""
-        values = cast(dict(trial.example.values), dtype_of(check))
+        values = self.values(check, trial.example)
 
         def run(session: Session) -> Outcome:
             log: Log = []
@@ -201,7 +205,7 @@ class Bench:
             error: CheckFailed | CallFailed | None = None
             with comparing(decider):
                 try:
-                    run_body(self.week, check, session, reference or self._exact, values, log)
+                    run_body(self.week, check, session, reference or self.exact, values, log)
                 except (CheckFailed, CallFailed) as failure:
                     error = failure
                 except (TypeError, ValueError, RuntimeError, LookupError, AttributeError, ArithmeticError) as failure:
