@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import re
 import symtable
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
@@ -235,7 +236,9 @@ def _imports(reference: Callable[..., Any]) -> Iterator[tuple[str, str]]:
     """(name, statement) of what a reference's module imports from outside the folder of references."""
     path = Path(inspect.getsourcefile(reference) or "")
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == path.parent.name):
+        if isinstance(node, ast.ImportFrom) and (
+            node.level or (node.module or "").split(".")[0] == path.parent.name
+        ):
             continue
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
@@ -244,10 +247,12 @@ def _imports(reference: Callable[..., Any]) -> Iterator[tuple[str, str]]:
 
 def _setup(imports: set[str], week: str) -> str:
     """The first code cell: imports and the week's checks."""
-    order = sorted(
-        {*imports, "import matplotlib.pyplot as plt"}, key=lambda line: (line.startswith("from"), line)
-    )
-    order.sort(key=lambda line: not line.startswith("from __future__"))
+
+    def place(line: str) -> tuple[bool, bool, bool, str]:
+        module = line.split()[1].split(".")[0]
+        return module != "__future__", module not in sys.stdlib_module_names, line.startswith("from"), line
+
+    order = sorted({*imports, "import matplotlib.pyplot as plt"}, key=place)
     return "\n".join([*order, "", "from autograder import load_checks", "", f'check = load_checks("{week}")'])
 
 

@@ -22,6 +22,7 @@ MODULE = '''\
 """Two functions and a class."""
 
 import math
+from functools import reduce
 
 import torch
 from jaxtyping import Float
@@ -166,6 +167,7 @@ def test_a_lesson_becomes_cells_in_its_order(week):
 def test_the_first_code_cell_imports_what_the_references_do_and_loads_the_checks(week):
     assert build_source(week()).cells[1].source == (
         "import math\n"
+        "from functools import reduce\n"
         "import matplotlib.pyplot as plt\n"
         "import torch\n"
         "from jaxtyping import Float\n"
@@ -309,7 +311,7 @@ def test_the_build_is_the_same_to_the_byte_in_every_process(week):
             '{{ exercise("twice") }}',
             "",
             "reference_impl/numbers.py",
-            39,
+            40,
             "twice is an exercise of week01_numbers, but",
         ),
         ('question("why", points=2)', 'question("why")', "lesson.md", 24, "points"),
@@ -335,15 +337,15 @@ def test_a_wrong_lesson_is_refused_with_its_line(week, old, new, file, line, wor
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("x.sqrt()", "_helper(x)", 36, "root uses _helper"),
-        ("x.sqrt()", "twice(x)", 36, "root uses twice"),
-        ("return 2 * y", "return [require(y) for _ in range(2)]", 43, "twice uses require"),
-        ('-> Float[Tensor, "n"]', "-> Row", 14, "root uses Row"),
-        ("x.sqrt()", "EPSILON + x", 36, "root uses EPSILON"),
+        ("x.sqrt()", "_helper(x)", 37, "root uses _helper"),
+        ("x.sqrt()", "twice(x)", 37, "root uses twice"),
+        ("return 2 * y", "return [require(y) for _ in range(2)]", 44, "twice uses require"),
+        ('-> Float[Tensor, "n"]', "-> Row", 15, "root uses Row"),
+        ("x.sqrt()", "EPSILON + x", 37, "root uses EPSILON"),
         (
             "def twice(x):\n    #",
             "def twice(x): return 1\n    #",
-            39,
+            40,
             "twice has no body on lines of its own",
         ),
     ],
