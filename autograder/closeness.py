@@ -145,7 +145,15 @@ class Calibration:
 
     tolerances: dict[Key, Tolerance]
     left_out: str = ""
-    scale: dict[Key, float] = field(default_factory=dict)
+
+    def to_list(self) -> list[Any]:
+        """As plain data, for the cache and for students' bundles."""
+        return [self.left_out, [[*key, t.absolute, t.left_out] for key, t in self.tolerances.items()]]
+
+    @classmethod
+    def from_list(cls, data: list[Any]) -> Calibration:
+        left_out, tolerances = data
+        return cls({(line, n): Tolerance(absolute, why) for line, n, absolute, why in tolerances}, left_out)
 
 
 def record(run: Run, noise: Noise | None = None) -> Compared:
@@ -198,25 +206,25 @@ def calibrate(
             except CallFailed:  # noise in what the check computes can lead out of the domain: 1 - x above 1
                 noisy = record(run, Noise(seed=k, in_calls_only=True))
         except (CheckFailed, CallFailed):
-            return Calibration({}, "rounding changes the form of the result or leaves the domain", own)
+            return Calibration({}, "rounding changes the form of the result or leaves the domain")
         if noisy.keys() != exact.keys():
-            return Calibration({}, "rounding changes which comparisons are made", own)
+            return Calibration({}, "rounding changes which comparisons are made")
         for key in exact:
             moved_by = _deviation(exact[key], noisy[key])
             if moved_by is None:
-                return Calibration({}, "rounding changes a discrete result", own)
+                return Calibration({}, "rounding changes a discrete result")
             deviation[key] = max(deviation[key], moved_by * (u / u32))
             if moved_by > LEFT_OUT_ABOVE * scale[key]:
-                return Calibration({}, "rounding moves the answer by more than a thousandth", own)
+                return Calibration({}, "rounding moves the answer by more than a thousandth")
     for shifted in moved:
         try:
             there = record(shifted)
         except (CheckFailed, CallFailed):
-            return Calibration({}, "a kink is near", own)
+            return Calibration({}, "a kink is near")
         for key in exact:
             moved_by = _deviation(exact[key], there.get(key, exact[key]))
             if moved_by is None or moved_by > LEFT_OUT_ABOVE * scale[key]:
-                return Calibration({}, "a kink is near", own)
+                return Calibration({}, "a kink is near")
     for run_accepted in accepted:
         try:
             answers = record(run_accepted)
@@ -236,7 +244,7 @@ def calibrate(
             if gap.numel() and float(decided) <= 4 * slack:
                 tolerance = Tolerance(tolerance.absolute, "the reference is as close to the bound as rounding")
         tolerances[key] = tolerance
-    return Calibration(tolerances, "", own)
+    return Calibration(tolerances)
 
 
 def _reference_passes(relation: str, got: Any, expected: Any) -> None:

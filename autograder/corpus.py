@@ -21,6 +21,8 @@ from autograder import battery
 from autograder.domains import Drawing
 from autograder.exercises import Check, Exercise
 
+OVERSAMPLED = 6  # examples drawn for each that is kept
+
 _QUIET: dict[str, Any] = {
     "deadline": None,
     "suppress_health_check": list(HealthCheck),
@@ -97,17 +99,44 @@ def draw(check: Check, exercise: Exercise, functions: Sequence[str], course_seed
     # Public examples are published, so their seed may not be the one behind the hidden ones.
     number = _key(course_seed, week, check.exercise, check.tier, check.name)
 
+    @settings(max_examples=OVERSAMPLED * check.examples, database=None, phases=[Phase.generate], **_QUIET)
     @seed(number)
-    @settings(max_examples=check.examples, database=None, phases=[Phase.generate], **_QUIET)
     @given(strategy(check, exercise, functions))
     def collect(values: dict[str, Any]) -> None:
         examples.append(Example(values, tuple(current_build_context().data.choices)))
 
     collect()
-    return sorted(examples, key=_size)
+    return sorted(_varied(examples, check.examples), key=size)
 
 
-def _size(example: Example) -> tuple[int, float]:
+def _varied(examples: Sequence[Example], count: int) -> list[Example]:
+    """`count` of the examples, of as many different forms as there are.
+
+    Hypothesis follows each fresh example with mutations of it that have the same sizes.
+    """
+    forms: dict[Any, list[Example]] = {}
+    for example in examples:
+        forms.setdefault(_form(dict(example.values)), []).append(example)
+    chosen: list[Example] = []
+    while len(chosen) < min(count, len(examples)):
+        for group in forms.values():
+            if group and len(chosen) < count:
+                chosen.append(group.pop(0))
+    return chosen
+
+
+def _form(value: Any) -> Any:
+    """What can differ between two values besides numbers: sizes, lengths, None."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    if isinstance(value, dict):
+        return tuple((k, _form(v)) for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(_form(v) for v in value)
+    return value if isinstance(value, (bool, int, type(None))) else type(value).__name__
+
+
+def size(example: Example) -> tuple[int, float]:
     """How much there is to read in an example."""
     return len(example.choices), sum(float(abs(c)) for c in example.choices if isinstance(c, (int, float)))
 
@@ -149,6 +178,7 @@ def shrink(
         return example
     best, left = example, budget
 
+    # settings() goes outermost: seed() would take the database away.
     @settings(max_examples=1000, database=_Saved(example.choices), phases=[Phase.reuse, Phase.shrink], **_QUIET)
     @seed(0)
     @given(strategy(check, exercise, functions))
@@ -159,7 +189,7 @@ def shrink(
         left -= 1
         candidate = Example(values, tuple(current_build_context().data.choices))
         if fails(candidate):
-            if _size(candidate) <= _size(best):
+            if size(candidate) <= size(best):
                 best = candidate
             raise _Failing
 

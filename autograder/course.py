@@ -18,6 +18,7 @@ from typing import Any
 
 from autograder import battery
 from autograder.exercises import TIERS, Assignment, Check, Exercise, Solution
+from autograder.store import fingerprint
 
 CONFIG = "course.toml"
 
@@ -62,16 +63,13 @@ class Week:
         """The reference functions by name: the namespace of a perfect submission."""
         return {e.name: e.reference for e in self.exercises}
 
-    @cached_property
-    def digest(self) -> str:
-        """Identifies everything the marks depend on in this week's files."""
-        files = [self.folder / n for n in ("assignment.py", "public_checks.py", "hidden_checks.py")]
-        modules = {inspect.getsourcefile(e.reference) or "" for e in self.exercises}
-        digest = hashlib.sha256(self.seed.encode())
-        for path in [*files, *map(Path, sorted(modules))]:
-            if path.is_file():
-                digest.update(path.read_bytes())
-        return digest.hexdigest()[:16]
+    def sources(self, check: Check) -> str:
+        """A fingerprint of the course files that decide how a check judges."""
+        body = "" if check.battery else inspect.getsource(check.body)
+        answers = [inspect.getsource(s.function) for s in self.solutions if s.exercise == check.exercise]
+        module = inspect.getsourcefile(self.exercise(check.exercise).reference) or ""
+        line = 0 if check.battery else check.body.__code__.co_firstlineno
+        return fingerprint(Path(module).read_bytes(), body, line, *answers, self.exercise(check.exercise).differentiable)
 
 
 @dataclass

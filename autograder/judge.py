@@ -5,13 +5,14 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from autograder import battery, corpus, results
+from autograder import battery, corpus, results, store
 from autograder.calls import CallFailed, Class, Function, LocalSession, Log, Reply, Request, Session, cast
-from autograder.closeness import KINK_STEP, Calibration, calibrate, noise_paused, record, scales_of
+from autograder.closeness import KINK_STEP, RUNS, Calibration, calibrate, noise_paused, record, scales_of
 from autograder.comparisons import CheckFailed, Decider, Key, comparing
 from autograder.corpus import Example
 from autograder.course import Week
@@ -19,7 +20,12 @@ from autograder.exercises import Check, Exercise, Solution
 from autograder.literals import script, shown, signatures_of
 from autograder.results import CheckResult, Counterexample, ExerciseResult
 
-SHRINK_BUDGET = 200
+SHRINK_BUDGET = 200  # runs for a student's counterexample
+MISTAKE_BUDGET = 100  # runs for an example from a known mistake
+QUICK_RUNS = 4
+
+_ENGINE = Path(__file__).parent
+_JUDGES = ("battery", "calls", "closeness", "comparisons", "judge", "probes")
 
 
 class Exact:
@@ -148,19 +154,76 @@ class Bench:
         return self._materials[key]
 
     def _prepare(self, check: Check) -> Material:
+        """Take examples and tolerances from the course's cache, or make them."""
+        folder = self.week.cache / self.week.name / check.exercise
+        name = f"{check.tier}-{check.name}"
+        drawn, earned = self._keys(check)
+        saved = store.load(folder / f"{name}.examples", drawn)
+        if saved is None:
+            examples = self._draw(check)
+            store.save(folder / f"{name}.examples", drawn, [[dict(e.values), list(e.choices)] for e in examples])
+        else:
+            examples = [Example(values, tuple(choices)) for values, choices in saved]
+        saved = store.load(folder / f"{name}.tolerances", earned)
+        if saved is None:
+            calibrations = self._calibrations(check, examples)
+            store.save(folder / f"{name}.tolerances", earned, [c.to_list() for c in calibrations])
+        else:
+            calibrations = [Calibration.from_list(c) for c in saved]
+        return Material(check, [Trial(e, c) for e, c in zip(examples, calibrations, strict=True)])
+
+    def _keys(self, check: Check) -> tuple[str, str]:
+        """Fingerprints of what a check's examples and their tolerances depend on."""
+        exercise = self.week.exercise(check.exercise)
+        declared = store.fingerprint(
+            self.week.seed, self.week.name, check.exercise, check.tier, check.name, check.mode, check.examples,
+            exercise.signature, exercise.inputs, exercise.sizes, exercise.methods, check.inputs,
+            store.source_of([_ENGINE / "domains.py", _ENGINE / "corpus.py", _ENGINE / "probes.py"]),
+        )  # fmt: skip
+        course = self.week.sources(check)
+        if check.gate:  # its examples include those that mistakes shrink to
+            declared = store.fingerprint(declared, course)
+        engine = store.source_of(_ENGINE / f"{name}.py" for name in _JUDGES)
+        return declared, store.fingerprint(declared, course, engine, torch.__version__, torch.backends.cpu.get_cpu_capability())
+
+    def _draw(self, check: Check) -> list[Example]:
+        """The examples of a check; for gates with those to which each known mistake shrinks."""
         exercise = self.week.exercise(check.exercise)
         examples = corpus.draw(check, exercise, self.functions, self.week.seed, self.week.name)
+        if not check.gate or not check.battery:
+            return examples
+        shrunk: dict[tuple[Any, ...], Example] = {e.choices: e for e in examples}
+        for solution in self.week.solutions_of(check.exercise, mistakes=True):
+            replayer = LocalReplayer(self.namespace(solution))
+            first = next((e for e in examples if self._fails(check, e, replayer)), None)
+            if first is not None:
+                fails = lambda e, replayer=replayer: self._fails(check, e, replayer) is not None  # noqa: E731
+                smallest = corpus.shrink(check, exercise, self.functions, first, fails, MISTAKE_BUDGET)
+                shrunk[smallest.choices] = smallest
+        return sorted(shrunk.values(), key=corpus.size)
+
+    def _fails(self, check: Check, example: Example, replayer: Replayer) -> Outcome | None:
+        """What comes of an example on which the functions clearly fail the check, or None."""
+        try:
+            calibration = self.calibrate(check, example, runs=QUICK_RUNS)
+        except Exception:
+            return None  # outside the reference's domain
+        if calibration.left_out:
+            return None
+        for tolerance in calibration.tolerances.values():
+            tolerance.absolute *= 4  # few runs measure noise less well
+        outcome = replayer.replay([self.job(check, Trial(example, calibration))])[0]
+        return outcome if isinstance(outcome.error, CheckFailed) else None
+
+    def _calibrations(self, check: Check, examples: Sequence[Example]) -> list[Calibration]:
         exact = [record(self._reference_run(check, e, torch.float64)) for e in examples]
         scales = _medians([scales_of(c) for c in exact])
-        trials = [
-            Trial(e, self.calibrate(check, e, scales=scales, exact=c)) for e, c in zip(examples, exact, strict=True)
-        ]
-        return Material(check, trials)
+        return [self.calibrate(check, e, scales=scales, exact=c) for e, c in zip(examples, exact, strict=True)]
 
-    def calibrate(self, check: Check, example: Example, runs: int = 16, **more: Any) -> Calibration:
-        """The tolerances of one example."""
+    def calibrate(self, check: Check, example: Example, runs: int = RUNS, **more: Any) -> Calibration:
+        """The tolerances of one example; fewer runs are quicker and leave out the accepted answers."""
         dtype = dtype_of(check)
-        answers = self.week.solutions_of(check.exercise, mistakes=False) if runs >= 16 else []
+        answers = self.week.solutions_of(check.exercise, mistakes=False) if runs >= RUNS else []
         moved = []
         if check.battery and check.name == "gradients":
             moved = [
@@ -268,19 +331,10 @@ class Bench:
         found: dict[tuple[Any, ...], Outcome] = {}
 
         def fails(example: Example) -> bool:
-            try:
-                calibration = self.calibrate(check, example, runs=4)
-            except Exception:
-                return False  # outside the reference's domain
-            if calibration.left_out:
-                return False
-            for tolerance in calibration.tolerances.values():
-                tolerance.absolute *= 4  # few runs measure noise less well
-            outcome = replayer.replay([self.job(check, Trial(example, calibration))])[0]
-            if not isinstance(outcome.error, CheckFailed):
-                return False
-            found[example.choices] = outcome
-            return True
+            outcome = self._fails(check, example, replayer)
+            if outcome is not None:
+                found[example.choices] = outcome
+            return outcome is not None
 
         exercise = self.week.exercise(check.exercise)
         best = corpus.shrink(check, exercise, self.functions, trial.example, fails, SHRINK_BUDGET)

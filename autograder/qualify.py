@@ -139,6 +139,8 @@ def _constant(reference: Callable[..., Any], value: int) -> Callable[..., Any]:
     def fill(leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
             return torch.full_like(leaf, value)
+        if isinstance(leaf, str):
+            return "a" * value
         return type(leaf)(value) if isinstance(leaf, (bool, int, float)) else leaf
 
     return lambda *args: tree_map(fill, reference(*args))
@@ -201,6 +203,8 @@ def _is_floating(value: Any) -> bool:
 def _nudged(value: Any) -> Any:
     if isinstance(value, Tensor):
         return ~value if value.dtype is torch.bool else value + 1
+    if isinstance(value, str):
+        return value + "a"
     return value + 1 if isinstance(value, (int, float)) else value
 
 
