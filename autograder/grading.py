@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import platform
+import re
+import time
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
+
+from autograder import __version__, results
 from autograder.course import Course
 from autograder.judge import Bench, LocalReplayer
-from autograder.results import ExerciseResult
+from autograder.results import CellProblem, ExerciseResult, Report
+
+if TYPE_CHECKING:
+    from autograder.guests import Limits, Zygote
+    from autograder.replay import Sitting
+    from autograder.submissions import Submission
 
 TIERS_UP_TO = {"public": ("public",), "hidden": ("public", "hidden")}
 
@@ -46,3 +57,116 @@ def grade_function(
     ready.week.exercise(exercise)
     namespace = {**ready.week.references, exercise: function}
     return ready.judge_exercise(exercise, LocalReplayer(namespace), TIERS_UP_TO[tier])
+
+
+def grade_submission(
+    ready: Bench,
+    submission: Submission,
+    zygote: Zygote,
+    tier: str = "hidden",
+    limits: Limits | None = None,
+    progress: Callable[[str], None] = lambda exercise: None,
+) -> Report:
+    """Run one submission's notebook in guests and judge its functions. Never raises: a fault is a report too.
+
+    Args:
+        ready: the week's bench.
+        submission: what the student handed in.
+        zygote: makes the guests.
+        tier: "public" or "hidden", which includes the public checks.
+        limits: of each guest; the zygote's if left out.
+        progress: told each exercise's name before it is judged.
+    """
+    from autograder.replay import Sitting
+
+    begun = time.perf_counter()
+    report = _empty_report(ready, submission, zygote, tier)
+    if submission.problems:
+        report.status = "unreadable"
+        report.problems = list(submission.problems)
+        return report
+    cells = [{"source": c.source, "id": c.id} for c in submission.code]
+    sitting = Sitting(zygote, cells, limits or zygote.limits)
+    try:
+        sitting.guest()
+        report.times["notebook"] = round(time.perf_counter() - begun, 3)
+        for i, exercise in enumerate(ready.week.exercises):
+            progress(exercise.name)
+            report.exercises[i] = ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
+        report.cells = cell_problems(sitting)
+        _explain_missing(report)
+    except Exception as error:
+        report.status = "fault"
+        report.problems.append(f"a fault of the grader, not of the submission: {type(error).__name__}: {error}")
+    finally:
+        sitting.close()
+    if any(e.status == "fault" for e in report.exercises):
+        report.status = "fault"
+    report.score = sum(e.score for e in report.exercises)
+    report.times["total"] = round(time.perf_counter() - begun, 3)
+    report.times["guest_cpu"] = round(sitting.cpu_seconds, 3)
+    return report
+
+
+def _empty_report(ready: Bench, submission: Submission, zygote: Zygote, tier: str) -> Report:
+    week, tiers = ready.week, TIERS_UP_TO[tier]
+    exercises = [ExerciseResult(e.name, 0, week.max_points(e.name, tiers), status="failed") for e in week.exercises]
+    return Report(
+        assignment=week.name,
+        title=week.title,
+        student=submission.id,
+        score=0,
+        max_score=sum(e.max_score for e in exercises),
+        exercises=exercises,
+        submission={"file": submission.path.name, "digest": submission.digest},
+        tiers=list(tiers),
+        confinement={"box": zygote.level.box, "seal": zygote.level.seal},
+        corpus=ready.corpus_id(tiers),
+        versions={"autograder": __version__, "python": platform.python_version(), "torch": torch.__version__},
+    )
+
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def cell_problems(sitting: Sitting) -> list[CellProblem]:
+    """The cells that did not run to their end, in the notebook's order."""
+    problems = []
+    for i, result in enumerate(sitting.results):
+        if i in sitting.fatal:
+            death = sitting.fatal[i]
+            message = f"{death.detail}; the cell was left out and the others were run in a fresh process"
+            problems.append(CellProblem(i + 1, death.kind, message))
+        for output in (result or {}).get("outputs", ()):
+            if output["output_type"] == "error":
+                text = _ESCAPES.sub("", "\n".join(output["traceback"]))
+                problems.append(CellProblem(i + 1, output["ename"], output["evalue"][:2000], text[-8000:]))
+    return problems
+
+
+def _explain_missing(report: Report) -> None:
+    """Say of a missing function what kept its cell from defining it, where a cell broke."""
+    broken = [c for c in report.cells if c.name != "NotImplementedError"]
+    for exercise in report.exercises:
+        if exercise.status == "missing" and broken:
+            cells = ", ".join(f"code cell {c.cell} ({c.name}: {c.message.splitlines()[0]})" for c in broken[:3] if c.message)
+            exercise.notes.append(f"{exercise.name} is not defined after the notebook has run; did not finish: {cells}")
+
+
+def grade_all(
+    ready: Bench,
+    submissions: Sequence[Submission],
+    zygote: Zygote,
+    tier: str = "hidden",
+    done: Callable[[Report], None] = lambda report: None,
+) -> list[Report]:
+    """Grade submissions one after another; `done` is told each report as it comes."""
+    reports = []
+    for submission in submissions:
+        report = grade_submission(ready, submission, zygote, tier)
+        done(report)
+        reports.append(report)
+    return reports
+
+
+__all__ = ["bench", "cell_problems", "grade_all", "grade_function", "grade_submission", "results"]

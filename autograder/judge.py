@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
-from autograder import battery, corpus, results, store
+from autograder import battery, corpus, results, store, wire
 from autograder.calls import CallFailed, Class, Function, LocalSession, Log, Reply, Request, Session, cast
 from autograder.closeness import KINK_STEP, RUNS, Calibration, calibrate, noise_paused, record, scales_of
 from autograder.comparisons import CheckFailed, Decider, Key, comparing
@@ -145,6 +145,11 @@ class Bench:
         return [e.name for e in self.week.exercises]
 
     # Examples and tolerances
+
+    def corpus_id(self, tiers: tuple[str, ...]) -> str:
+        """Identifies the examples of all checks in these tiers; says nothing of the seed."""
+        checks = [c for c in self.week.checks if c.tier in tiers]
+        return store.fingerprint(*(wire.encode([dict(t.example.values) for t in self.material(c).trials]) for c in checks))
 
     def material(self, check: Check) -> Material:
         """The examples of a check with their tolerances."""
@@ -292,7 +297,8 @@ class Bench:
             raise ValueError(f"tiers {tiers!r}: {name} has no check in them")
         judged: list[CheckResult] = []
         diagnosis = ""
-        absent: CallFailed | None = None
+        absent: CallFailed | None = None  # the error that makes it idle to go on
+        deaths = 0
         for check in checks:
             if absent is not None:
                 judged.append(_result(check, results.SKIPPED, _not_run(absent)))
@@ -302,8 +308,10 @@ class Bench:
             judged.append(result)
             if result.verdict == results.FAILED:
                 diagnosis = diagnosis or self.diagnose(check, outcomes)
-                error = next(o.error for o in outcomes if o.error)
-                if check.gate and isinstance(error, CallFailed) and is_absent(error):
+                error = next(o.error for o in outcomes if o.error is not None)
+                if isinstance(error, CallFailed) and error.kind in _DEATHS:
+                    deaths += 1
+                if isinstance(error, CallFailed) and (check.gate and is_absent(error) or deaths >= MOST_DEATHS):
                     absent = error
         return _exercise_result(name, checks, judged, diagnosis, absent)
 
@@ -383,9 +391,13 @@ class Bench:
         return self._traces[key]
 
 
+_DEATHS = ("time", "memory", "crashed", "exited", "protocol", "died")
+MOST_DEATHS = 2  # of guests in one exercise
+
+
 def is_absent(error: CallFailed) -> bool:
-    """There is nothing to judge: the function is missing, or was left as it was handed out."""
-    return error.kind == "missing" or error.type == "NotImplementedError"
+    """There is nothing to judge: the function is missing, was left as it was handed out, or ends its process."""
+    return error.kind == "missing" or error.type == "NotImplementedError" or error.kind in _DEATHS
 
 
 def explain(error: CallFailed) -> str:
@@ -400,6 +412,8 @@ def explain(error: CallFailed) -> str:
 
 
 def _not_run(error: CallFailed) -> str:
+    if error.kind in _DEATHS:
+        return f"not run, because of an earlier call: {error}"
     return "not run: " + ("the function is not there" if error.kind == "missing" else "it is not written yet")
 
 
@@ -421,7 +435,7 @@ def _exercise_result(
     score, most = sum(r.points for r in judged), sum(r.max_points for r in judged)
     if results.FAULT in verdicts:
         status = "fault"
-    elif absent is not None:
+    elif absent is not None and absent.kind not in _DEATHS:
         status = "missing" if absent.kind == "missing" else "untouched"
     else:
         status = "passed" if score == most else "partial" if score else "failed"

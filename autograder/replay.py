@@ -1,0 +1,143 @@
+"""Replaying checks in a guest: all examples of a check at once, and fresh guests for those that die."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenlet import greenlet
+
+from autograder.calls import Reply, Request, Session
+from autograder.guests import Cell, CellResult, Guest, GuestDied, Limits, Zygote
+from autograder.judge import Outcome
+
+Job = Callable[[Session], Outcome]
+
+MOST_DEATHS_IN_CELLS = 3
+MOST_DEATHS_IN_CALLS = 24  # per submission; the judge also gives up on an exercise after a few
+
+
+@dataclass
+class Sitting:
+    """One submission's guests: the notebook is run in the first, and again in each that has to follow."""
+
+    zygote: Zygote
+    cells: Sequence[Cell]
+    limits: Limits
+    results: list[CellResult | None] = field(default_factory=list)  # of the cells, in the first guest
+    fatal: dict[int, GuestDied] = field(default_factory=dict)  # cells that ended their guest, left out afterwards
+    deaths: int = 0
+    cpu_seconds: float = 0.0
+    _guest: Guest | None = None
+
+    def guest(self) -> Guest:
+        """The live guest, with the notebook run in it."""
+        while self._guest is None or not self._guest.alive:
+            self._retire()
+            guest = self._guest = self.zygote.guest(self.limits)
+            first = not self.results
+            left = [i for i in range(len(self.cells)) if i not in self.fatal]
+            done: list[CellResult] = []
+            try:
+                if len(self.fatal) <= MOST_DEATHS_IN_CELLS:
+                    done = guest.run([self.cells[i] for i in left])
+            except GuestDied as death:
+                done = death.answered
+                self.fatal[left[len(done)]] = death
+            if first or len(self.fatal) and not self._complete:
+                self.results = [None] * len(self.cells)
+                for i, result in zip(left, done, strict=False):
+                    self.results[i] = result
+        return self._guest
+
+    @property
+    def _complete(self) -> bool:
+        return all(r is not None or i in self.fatal for i, r in enumerate(self.results))
+
+    def _retire(self) -> None:
+        if self._guest is not None:
+            self._guest.kill()
+            self.cpu_seconds += self._guest.cpu_seconds
+            self._guest = None
+
+    def close(self) -> None:
+        """End the guest and count its time."""
+        self._retire()
+
+    # Replaying
+
+    def replay(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run all jobs, their calls sent together. A call that overran is repeated alone before it counts.
+
+        The first job that ends its guest ends the replay: jobs that had calls to make then get an outcome
+        without an error, of kind not run.
+        """
+        outcomes: list[Outcome | None] = [None] * len(jobs)
+        suspects: set[int] = set()
+        while any(o is None for o in outcomes):
+            todo = [i for i, o in enumerate(outcomes) if o is None]
+            alone = [i for i in todo if i in suspects][:1]
+            died = self._round(jobs, alone or todo, outcomes)
+            if died is None:
+                continue
+            culprit, death, confirmed = died
+            if death.kind == "time" and not confirmed and culprit not in suspects:
+                suspects.add(culprit)
+                continue
+            for i, outcome in enumerate(outcomes):
+                if outcome is None:
+                    outcomes[i] = Outcome(None, [])
+            break
+        return [o for o in outcomes if o is not None]
+
+    def _round(
+        self, jobs: Sequence[Job], todo: Sequence[int], outcomes: list[Outcome | None]
+    ) -> tuple[int, GuestDied, bool] | None:
+        """Run jobs until all are done or the guest dies: then which job ended it, and how."""
+        asks: dict[int, tuple[greenlet, Request]] = {}
+
+        def advance(i: int, glet: greenlet, *reply: Any) -> None:
+            passed = glet.switch(*reply)
+            if glet.dead:
+                outcomes[i] = passed
+            else:
+                asks[i] = (glet, passed)
+
+        for i in todo:
+            advance(i, greenlet(jobs[i]), _Calling())
+        while asks:
+            pending = list(asks.items())
+            asks.clear()
+            death: GuestDied | None = None
+            if self.deaths >= MOST_DEATHS_IN_CALLS:
+                replies = [_gone("died", "not run: earlier calls ended too many guests")] * len(pending)
+            else:
+                try:
+                    replies = self.guest().perform([request for _, (_, request) in pending])
+                except GuestDied as error:
+                    death, replies = error, error.answered
+            for (i, (glet, _)), reply in zip(pending, replies, strict=False):
+                advance(i, glet, reply)
+            if death is not None:
+                self.deaths += 1
+                culprit, (glet, _) = pending[len(replies)]
+                if death.kind != "time" or len(todo) == 1:
+                    advance(culprit, glet, _gone(death.kind, death.detail))
+                    return culprit, death, True
+                return culprit, death, False
+        return None
+
+
+class _Calling:
+    """A session whose calls leave the greenlet and come back with the reply."""
+
+    def perform(self, request: Request) -> Reply:
+        parent = greenlet.getcurrent().parent
+        assert parent is not None
+        reply: Reply = parent.switch(request)
+        return reply
+
+
+def _gone(kind: str, detail: str) -> Reply:
+    return {"error": {"kind": kind, "type": "", "message": detail, "traceback": ""}}
