@@ -1,0 +1,146 @@
+"""Week 15: the checks that only the instructor has; the battery comes on top."""
+
+from itertools import combinations
+
+import torch
+
+from autograder.author import at_least, check, close, equal, holds, integer, number, uniform_counts
+from autograder.probes import Generator
+
+
+@check("rewards_to_go")
+def what_comes_later_counts_once_per_step(rewards_to_go, rewards, dones, gamma, last_value):
+    """One more of `last_value` adds gamma^(T - t) to the return of step t, and nothing across an end."""
+    steps = torch.arange(len(rewards), 0, -1).to(rewards.dtype).reshape(-1, *[1] * (rewards.ndim - 1))
+    more = rewards_to_go(rewards, 0 * dones, gamma, last_value + 1)
+    close(
+        more - rewards_to_go(rewards, 0 * dones, gamma, last_value), gamma**steps * torch.ones_like(rewards)
+    )
+    ended = torch.cat([dones[:-1], torch.ones_like(dones[-1:])])
+    returns = rewards_to_go(rewards, ended, gamma, last_value)
+    close(rewards_to_go(rewards, ended, gamma, last_value + 1), returns)
+
+
+@check("gae")
+def with_lambda_1_sees_the_whole_return(gae, rewards, values, dones, last_value, gamma):
+    """At lambda = 1 the returns are the discounted rewards to go: R_t = r_t + gamma R_{t+1}, cut at ends."""
+    _, returns = gae(rewards, values, dones, last_value, gamma, 1.0)
+    following = torch.cat([returns[1:], last_value[None]])
+    close(returns, rewards + gamma * (1 - dones) * following)
+
+
+@check("gae")
+def an_end_cuts_the_rollout_in_two(gae, rewards, values, dones, last_value, gamma, lam):
+    """Where an episode ends, the steps up to it and the steps after it can be treated apart."""
+    cut = (len(rewards) + 1) // 2
+    ended = dones.clone()
+    ended[cut - 1] = 1
+    advantages, _ = gae(rewards, values, ended, last_value, gamma, lam)
+    before, _ = gae(rewards[:cut], values[:cut], ended[:cut], last_value + 1, gamma, lam)
+    close(advantages[:cut], before)
+    if cut < len(rewards):
+        after, _ = gae(rewards[cut:], values[cut:], ended[cut:], last_value, gamma, lam)
+        close(advantages[cut:], after)
+
+
+@check("normalize_advantages", shift=number(1.0, -2.0, 0.5))
+def forgets_where_zero_was(normalize_advantages, advantages, shift):
+    """Advantages measured from another zero give the same result, and with the sign turned the opposite."""
+    normalized = normalize_advantages(advantages)
+    close(normalize_advantages(advantages + shift), normalized)
+    close(normalize_advantages(shift - advantages), -normalized)
+
+
+@check("normalize_advantages", examples=4)
+def equal_advantages_give_zero(normalize_advantages, advantages):
+    """Where all advantages are 0, so that their standard deviation is 0, the result is 0, not NaN."""
+    close(normalize_advantages(0 * advantages), 0 * advantages)
+
+
+@check("ppo_clip_loss")
+def is_never_better_than_the_unclipped_objective(ppo_clip_loss, log_probs, old_log_probs, advantages, clip):
+    """The clipped objective is a lower bound: the loss is at least -mean(r A), and equal for a wide clip."""
+    unclipped = -((log_probs - old_log_probs).exp() * advantages).mean()
+    at_least(ppo_clip_loss(log_probs, old_log_probs, advantages, clip), unclipped)
+    close(ppo_clip_loss(log_probs, old_log_probs, advantages, 100.0), unclipped)
+
+
+X = torch.arange(10.0)
+# The transitions of the checks: number k is row k of each field, and its action is k.
+FIELDS = (torch.stack([X, -X], 1), X.long(), 10 * X, torch.stack([X + 0.5, 0.25 - X], 1), X % 2)
+
+
+def transition(number):
+    return [field[number] for field in FIELDS]
+
+
+def numbers_in(batch, size):
+    """The numbers of the transitions in a batch of five stacked tensors."""
+    fields = isinstance(batch, (tuple, list)) and len(batch) == 5 and isinstance(batch[1], torch.Tensor)
+    holds(fields, "sample gives five tensors: (states, actions, rewards, next_states, dones)")
+    holds(
+        batch[1].shape == (size,), "sample(batch_size, generator) stacks batch_size actions into one tensor"
+    )
+    return batch[1].tolist()
+
+
+@check("ReplayBuffer", points=2, examples=16, gate=True, steps=integer(1, 9))
+def keeps_the_newest_transitions_whole(ReplayBuffer, capacity, steps):
+    """The buffer holds the last `capacity` transitions, each as it was added, while batches are drawn too."""
+    buffer = ReplayBuffer(capacity)
+    held = []
+
+    def draw(seed):
+        batch = buffer.sample(len(held), Generator(seed))
+        numbers = numbers_in(batch, len(held))
+        newest = f"after {held[-1]} transitions a batch holds none but {held[0]} to {held[-1]}"
+        holds(set(numbers) <= set(held), newest)
+        return batch, numbers
+
+    for step in range(1, steps + 1):
+        buffer.add(*transition(step))
+        held = [*held, step][-capacity:]
+        holds(len(buffer) == len(held), f"len(buffer) is {len(held)} after {step} transitions")
+        batch, numbers = draw(100 + step)
+        close(batch, [field[numbers] for field in FIELDS])
+    # At most 4 (3/4)^80 = 4e-10 is the probability that a right buffer does not show one of its transitions.
+    drawn = {n for seed in range(20) for n in draw(seed)[1]}
+    holds(len(buffer) == len(held), "sampling leaves the buffer as it is")
+    holds(drawn == set(held), f"transitions {held[0]} to {held[-1]} are all drawn, now and then")
+
+
+BATCHES = 800
+
+
+@check("ReplayBuffer", points=2)
+def draws_uniformly(ReplayBuffer):
+    """All transitions in the buffer are equally likely, and so are all pairs in a batch of two."""
+    # Four tests, so a right sampler fails with probability below 4e-7. Caught with probability 0.99: a
+    # transition drawn with a probability that is off by 0.1 or more (0.2 or 0.25 is right).
+    for capacity, steps in ((5, 4), (5, 8)):
+        buffer = ReplayBuffer(capacity)
+        for step in range(1, steps + 1):
+            buffer.add(*transition(step))
+        held = list(range(max(1, steps - capacity + 1), steps + 1))
+        batches = [numbers_in(buffer.sample(2, Generator(1000 * steps + k)), 2) for k in range(BATCHES)]
+        drawn = [n for batch in batches for n in batch]
+        uniform_counts({n: drawn.count(n) for n in held}, len(drawn))
+        # A sampler with replacement draws a transition twice in one batch of four or five.
+        pairs = [tuple(sorted(batch)) for batch in batches if batch[0] != batch[1]]
+        holds(len(pairs) > BATCHES / 2, "the draws of a batch are independent, or differ")
+        uniform_counts({pair: pairs.count(pair) for pair in combinations(held, 2)}, len(pairs))
+
+
+@check("ReplayBuffer")
+def keeps_any_shape_and_dtype(ReplayBuffer):
+    """States may be images and actions vectors; what was added in float64 comes back in float64."""
+    buffer = ReplayBuffer(2)
+    images = [torch.full((2, 3), 1 + 2.0**-40, dtype=torch.float64) * k for k in (1, 2)]
+    one, zero = torch.tensor(1.0), torch.tensor(0.0)
+    for image in images:
+        buffer.add(image, torch.tensor([0.5, -1.0, 2.0]), one, -image, zero)
+    states, actions, rewards, next_states, dones = buffer.sample(2, Generator(5))
+    holds(states.dtype == torch.float64, "states that were added in float64 come back in float64")
+    equal(states, torch.stack([images[int(states[row, 0, 0] > 1.5)] for row in range(2)]))
+    equal((actions, rewards), (torch.tensor([[0.5, -1.0, 2.0]] * 2), torch.ones(2)))
+    equal((next_states, dones), (-states, torch.zeros(2)))
