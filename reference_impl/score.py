@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,9 +12,9 @@ from reference_impl._require import require
 def gaussian_score(
     x: Float[Tensor, "*batch dim"], mean: Float[Tensor, "*batch dim"], std: Float[Tensor, "*batch dim"]
 ) -> Float[Tensor, "*batch dim"]:
-    """The score of N(mean, diag(std^2)) at x: the gradient of its log-density with respect to x, in 1 / (units of x).
+    """The score of N(mean, diag(std^2)) at x: the gradient of its log-density with respect to x, per point.
 
-    One vector per point, nothing is summed. std > 0 is the standard deviation. `mean` and `std` have the
+    Its unit is 1 / that of x; nothing is summed. std > 0 is the standard deviation. `mean` and `std` have the
     shape of x or are one vector (dim,) for all points: they broadcast. (Song and Ermon, 2019, section 2.)
     """
     require((std > 0).all(), f"std must be positive, not {std.min()}")
@@ -32,17 +33,16 @@ def denoising_score_matching_loss(
     x = alpha z + beta eps with alpha = t and beta = 1 - t: data z at t = 1, noise eps at t = 0, a time
     0 <= t < 1 for each example. The squared norm is summed over all event dimensions (z has one or more).
     `model(x, t)` takes x (batch, ...) and t (batch,) and returns a score of x's shape. `weighting(t)` takes
-    and returns (batch,) tensors; None means 1 everywhere. Nothing is detached: the gradient reaches the model,
-    and z and eps through x and the target. (Vincent, 2011; weighted as in Song et al., 2021, equation 7.)
+    and returns (batch,) tensors; None means 1 everywhere. Nothing is detached: gradients reach the model, and
+    z and eps through x and the target. (Vincent, 2011; weighted as in Song et al., 2021, equation 7.)
     """
     require(((t >= 0) & (t < 1)).all(), f"t must lie in [0, 1), not reach from {t.min()} to {t.max()}")
     column = (-1, *[1] * (z.ndim - 1))  # one time per example
     alpha, beta = t.reshape(column), (1 - t).reshape(column)
     x = alpha * z + beta * eps
     error = (model(x, t) + eps / beta).square().flatten(1).sum(1)
-    if weighting is not None:
-        error = weighting(t) * error
-    return error.mean()
+    weights = torch.ones_like(t) if weighting is None else weighting(t)
+    return (weights * error).mean()
 
 
 def langevin_step(

@@ -9,7 +9,9 @@ from reference_impl._require import require
 
 
 def reparameterize(
-    mu: Float[Tensor, "*batch latent"], logvar: Float[Tensor, "*batch latent"], eps: Float[Tensor, "*batch latent"]
+    mu: Float[Tensor, "*batch latent"],
+    logvar: Float[Tensor, "*batch latent"],
+    eps: Float[Tensor, "*batch latent"],
 ) -> Float[Tensor, "*batch latent"]:
     """A draw z = mu + sigma eps from N(mu, diag(sigma^2)), with sigma^2 = exp(logvar).
 
@@ -22,7 +24,7 @@ def reparameterize(
 def kl_to_standard_normal(
     mu: Float[Tensor, "*batch latent"], logvar: Float[Tensor, "*batch latent"]
 ) -> Float[Tensor, "*batch"]:
-    """KL(N(mu, diag(exp(logvar))) || N(0, I)) in nats, one number per example: summed over the latent dimension.
+    """KL(N(mu, diag(exp(logvar))) || N(0, I)) in nats per example: summed over the latent dimension.
 
     (Kingma and Welling, 2014, appendix B.)
     """
@@ -62,7 +64,7 @@ def vae_loss(
     logvar: Float[Tensor, "*batch latent"],
     beta: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """The loss to minimise: the mean over all examples of beta KL - log p(x | z), a scalar in nats per example.
+    """The loss to minimise: the mean over all examples of beta KL - log p(x | z), a scalar in nats.
 
     Both terms are sums over their event dimension, as in `elbo`; the mean is over all batch dimensions.
     beta >= 0, and beta = 1 gives minus the mean ELBO. (Higgins et al., 2017, equation 4.)
