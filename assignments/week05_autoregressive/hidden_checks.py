@@ -1,0 +1,49 @@
+"""Week 5: the checks that only the instructor has; the battery comes on top."""
+
+from itertools import product
+
+import torch
+
+from autograder.author import check, choice, close, equal
+
+
+@check("bpe_encode", points=1)
+def joins_runs_from_the_left(bpe_encode):
+    """In a run of equal pieces pairs are joined from left to right, and none is used twice."""
+    equal(bpe_encode("aaa", [("a", "a")]), ["aa", "a"])
+    equal(bpe_encode("aaaaaaa", [("a", "a"), ("aa", "aa"), ("aa", "a")]), ["aaaa", "aaa"])
+
+
+@check("bpe_train", points=1)
+def counts_and_breaks_ties_as_agreed(bpe_train):
+    """In "bbb" the pair b b stands twice; ties go to the smaller left part, then to the smaller right one."""
+    equal(bpe_train(["aa", "bbb"], 1), [("b", "b")])
+    equal(bpe_train(["ac", "ab", "ab", "ab", "aba"], 3), [("a", "b"), ("a", "c"), ("ab", "a")])
+    equal(bpe_train(["b", "", "a"], 3), [])
+
+
+@check("sample_token", points=1)
+def never_draws_what_has_probability_zero(sample_token):
+    """A token of probability 0 is never drawn, not even at u = 0, where the sum has reached u at once."""
+    out = -torch.inf
+    logits = torch.tensor([[out, 0.0, 0.0, out], [out, out, 1.0, out], [0.0, out, out, 0.0]])
+    equal(sample_token(logits, torch.tensor([0.75, 0.9375, 0.75])), torch.tensor([2, 2, 3]))
+    equal(sample_token(logits, torch.tensor([0.0, 0.0, 0.0])), torch.tensor([1, 2, 0]))
+
+
+@check("beam_search", points=1, examples=24, width=choice(64), max_new_tokens=choice(1, 2, 3))
+def finds_the_best_of_all_when_nothing_is_pruned(
+    beam_search, model, prompt, width, max_new_tokens, eos, length_penalty
+):
+    """A beam as wide as the tree of all sequences keeps them all, and so finds the best there is."""
+    vocabulary = range(model.parameters["table"].shape[0])
+    endings = torch.tensor(list(product(vocabulary, repeat=max_new_tokens)))
+    tokens = torch.cat([prompt.expand(len(endings), -1), endings], 1)
+    log_probs = model.build()(tokens[:, :-1])[:, len(prompt) - 1 :].log_softmax(-1)
+    alive = ((endings == eos).cumsum(1) - (endings == eos).long()) == 0  # up to eos
+    terms = log_probs.gather(-1, endings.unsqueeze(-1)).squeeze(-1) * alive
+    scores = terms.sum(1) / alive.sum(1).to(terms.dtype) ** length_penalty
+    best = int(scores.argmax())
+    found, score = beam_search(model, prompt, width, max_new_tokens, eos, length_penalty)
+    equal(found, tokens[best, : len(prompt) + int(alive[best].sum())])
+    close(score, float(scores[best]))
