@@ -310,7 +310,7 @@ def test_floods_of_small_values_are_refused(item):
     limits = wire.Limits(values=1000, tensors=100)
     few, many = (b"l" + COUNT(n) + item * n for n in (99, 2000))
     assert len(wire.decode(few, limits)) == 99
-    with pytest.raises(wire.WireError, match="more than 1000? (values|tensors)"):
+    with pytest.raises(wire.WireError, match=r"more than 1000? (values|tensors)"):
         wire.decode(many, limits)
 
 

@@ -1,0 +1,316 @@
+"""The zygote: a clean process that has everything imported, and forks one guest at a time.
+
+The judge starts it by exec (`guests.Zygote`) and speaks to it over a control socket that no guest
+ever holds. It runs no code of students, starts no threads and knows no test. Requests and answers:
+
+    {"op": "fork", "limits": {...}} and the guest's socket
+    {"pid": 123}
+
+    {"op": "reap", "patience": 0.5}
+    {"status": 9, "killed": True, "cpu": 1.5, "clean": True}
+
+`status` is the guest's wait status, `killed` says whether it had to be ended here, `cpu` is in seconds,
+and `clean` that neither processes nor files of it are left. Afterwards the next one can be forked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import random
+import signal
+import site
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from autograder import _environment, calls, confinement, wire
+
+if TYPE_CHECKING:
+    from autograder.shell import NotebookShell
+
+OUT_OF_MEMORY = 77  # the exit status of a guest that has no memory left to answer with
+CONTROL = wire.Limits(frame_bytes=1 << 16, values=1000, tensors=0, probes=False)
+_PERSISTENCE = 5.0  # seconds to go on killing a guest's processes
+
+
+def main(control: int) -> NoReturn:
+    """Serve the control socket with descriptor `control` until the judge closes it."""
+    confinement.die_with_parent()
+    confinement.adopt_orphans()
+    sys.argv = ["notebook"]
+    _hide_neighbours()
+    shell = load()
+    _environment.IN_GUEST = True
+    if (threads := _threads()) > 1:
+        raise RuntimeError(f"the zygote has {threads} threads; forked guests could hang")
+    gc.collect()
+    gc.freeze()
+    _gather_pages()
+    with contextlib.suppress(EOFError, ConnectionError):
+        _serve(socket.socket(fileno=control), shell, confinement.user_tasks())
+    os._exit(0)
+
+
+def _hide_neighbours() -> None:
+    """Keep guests from importing what lies beside this package in a source tree, such as references."""
+    beside = str(Path(__file__).resolve().parent.parent)
+    if beside not in map(os.path.realpath, site.getsitepackages()):
+        sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != beside]
+
+
+def _threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 1
+
+
+def load() -> NotebookShell:
+    """Import what released notebooks import, make the shell, and use once what is loaded lazily."""
+    import jaxtyping  # noqa: F401
+    import matplotlib
+    import numpy as np
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+
+    from autograder import shell as module
+
+    shell = module.NotebookShell.instance()
+    matplotlib.use("module://matplotlib_inline.backend_inline")
+    shell.enable_matplotlib()
+    import matplotlib.pyplot as plt
+
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh())
+    optimiser = torch.optim.Adam(model.parameters())
+    loss = torch.nn.functional.mse_loss(model(torch.randn(3, 2)), torch.zeros(3, 2))
+    loss.backward()
+    optimiser.step()
+    torch.distributions.kl_divergence(
+        torch.distributions.Normal(0.0, 1.0), torch.distributions.Normal(0.0, 1.0)
+    )
+    np.linalg.svd(np.eye(2))
+
+    shell.run("import torch\nprint(1)\ntorch.zeros(1)")
+    shell.run("raise ValueError")
+    plt.plot([0, 1])
+    plt.title("$x$")
+    with shell.calling():
+        plt.show()
+    module.close_figures()
+    module.forget_traceback()
+    shell.reset(new_session=True)
+    shell.recorder = module.Recorder()
+    shell.execution_count = 1
+    shell.forget_loop()
+    module.refuse_the_rest()
+    _seed()
+    return shell
+
+
+def _gather_pages() -> None:
+    """Have the kernel keep this process' data in huge pages, where it can: a fork takes a third of the time.
+
+    A fork copies an entry of the page table for each page that was ever written to: 60 000 small ones, or
+    a few hundred. (MADV_COLLAPSE, Linux 6.1.)
+    """
+    libc = ctypes.CDLL(None)
+    size, collapse = 2 << 20, 25
+    with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
+        for line in maps.readlines():
+            addresses, access, _, _, _, *name = line.split()
+            if not access.startswith("rw-p") or name not in ([], ["[heap]"]):
+                continue
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            for address in range(-(-start // size) * size, end // size * size, size):
+                libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), collapse)
+
+
+def _serve(control: socket.socket, shell: NotebookShell, tasks: int) -> None:
+    home = Path(tempfile.gettempdir())
+    wire.send(control, 0, {"ready": True})
+    guest: _Guest | None = None
+    while True:
+        (number, request), descriptors = _receive(control)
+        if request["op"] == "fork" and guest is None:
+            scratch = Path(tempfile.mkdtemp(prefix="guest-", dir=home))
+            pid = os.fork()
+            if not pid:
+                _become_guest(shell, confinement.Limits(**request["limits"]), scratch, descriptors[0], tasks)
+            guest = _Guest(pid, scratch)
+            answer: dict[str, Any] = {"pid": pid}
+        elif request["op"] == "reap" and guest is not None:
+            answer = guest.reap(request["patience"])
+            guest = None
+        else:
+            answer = {"error": f"{request['op']} while there is {'a' if guest else 'no'} guest"}
+        for descriptor in descriptors:
+            os.close(descriptor)
+        wire.send(control, number, answer)
+
+
+def _receive(control: socket.socket) -> tuple[tuple[int, Any], list[int]]:
+    """One request, and the descriptors that came with the byte before it."""
+    first, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+    if not first:
+        raise EOFError
+    return wire.receive(control, CONTROL), descriptors
+
+
+class _Guest:
+    """A forked guest as the zygote sees it."""
+
+    def __init__(self, pid: int, scratch: Path) -> None:
+        self.pid, self.scratch = pid, scratch
+
+    def reap(self, patience: float) -> dict[str, Any]:
+        """Wait up to `patience` seconds for the guest to end by itself, then end all that is left of it."""
+        deadline = time.monotonic() + patience
+        ended = self._has_ended()
+        while not ended and time.monotonic() < deadline:
+            time.sleep(0.0005)
+            ended = self._has_ended()
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(self.pid, signal.SIGKILL)
+        _, status, usage = os.wait4(self.pid, 0)
+        alone = _end_children()
+        clean = confinement.delete(self.scratch)
+        cpu = usage.ru_utime + usage.ru_stime
+        return {"status": status, "killed": not ended, "cpu": cpu, "clean": alone and clean}
+
+    def _has_ended(self) -> bool:
+        """The guest is a zombie; it stays one, so that its number remains its own."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end_children() -> bool:
+    """Kill what the guest has left running, which is this process' child by now; False if some remain."""
+    deadline = time.monotonic() + _PERSISTENCE
+    while time.monotonic() < deadline:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        if not pid:
+            for child in _children():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(child, signal.SIGKILL)
+            time.sleep(0.0005)
+    return False
+
+
+def _children() -> Iterator[int]:
+    me = os.getpid()
+    with contextlib.suppress(OSError):
+        for process in os.listdir("/proc"):
+            if process.isdigit():
+                with contextlib.suppress(OSError), open(f"/proc/{process}/stat", "rb") as stat:
+                    if int(stat.read().rpartition(b")")[2].split()[1]) == me:
+                        yield int(process)
+
+
+def _become_guest(
+    shell: NotebookShell, limits: confinement.Limits, scratch: Path, sock: int, tasks: int
+) -> NoReturn:
+    """Seal this freshly forked process and answer requests until the judge closes the socket."""
+    try:
+        confinement.seal(limits, scratch, sock, tasks)
+        tempfile.tempdir = None
+        sys.path.append(str(scratch))  # last, so that no file there can take a library's place
+        _seed()
+        serve(socket.socket(fileno=confinement.SOCKET), shell, limits)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+
+
+def _seed() -> None:
+    """Every guest starts so, that a notebook draws the same random numbers each time."""
+    import numpy as np
+    import torch
+
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+def serve(sock: socket.socket, shell: NotebookShell, limits: confinement.Limits) -> None:
+    """Answer the judge's requests: one frame for each cell or call, numbered from the request's own number.
+
+    {"op": "run", "cells": [{"source", "id"}, ...]} is answered by what `NotebookShell.run` gives,
+    {"op": "calls", "requests": [...]} by what `calls.perform` gives, with "printed" if something was.
+    """
+    inward = wire.Limits(frame_bytes=limits.frame_bytes)
+    outward = wire.Limits(frame_bytes=limits.frame_bytes, probes=False)
+    objects: dict[int, Any] = {}
+    wire.send(sock, 0, {"ready": True})
+    while True:
+        try:
+            number, request = wire.receive(sock, inward)
+        except (EOFError, ConnectionError):
+            return
+        if request["op"] == "run":
+            for i, cell in enumerate(request["cells"]):
+                wire.send(sock, number + i, shell.run(cell["source"], cell["id"]), outward)
+        else:
+            for i, call in enumerate(request["requests"]):
+                sock.sendall(wire.frame(number + i, answer(call, shell, objects, outward)))
+
+
+def answer(
+    request: calls.Request, shell: NotebookShell, objects: dict[int, Any], limits: wire.Limits
+) -> bytes:
+    """The encoded reply to one call. Whatever the student's code does, it is a reply."""
+    from autograder.shell import clean
+
+    printed: object = ""
+    try:
+        with shell.calling() as printed:
+            reply = calls.perform(request, shell.user_ns, objects)
+    except BaseException as error:
+        reply = _raised(error)
+    try:
+        if _lacks_memory(reply.get("error")):
+            reply["error"]["kind"] = "memory"
+        if "error" in reply:
+            reply["error"] = {name: clean(text) for name, text in reply["error"].items()}
+        if text := str(printed):
+            reply["printed"] = text
+        return wire.encode(reply, limits)
+    except wire.Unsendable as error:
+        message = str(error).replace("value['value']", "value", 1)
+        return wire.encode(_error("unsendable", "", message), limits)
+    except MemoryError:
+        return wire.encode(_error("memory", "MemoryError", "the answer did not fit into memory"), limits)
+    except BaseException as error:
+        return wire.encode(
+            _error("unsendable", "", f"{type(error).__name__} while the answer was read"), limits
+        )
+
+
+def _raised(error: BaseException) -> calls.Reply:
+    from autograder.shell import described
+
+    name, message, lines = described(error)
+    return _error("raised", name, message[:2000], "".join(lines)[-8000:])
+
+
+def _error(kind: str, type: str, message: str, traceback: str = "") -> calls.Reply:
+    return {"error": {"kind": kind, "type": type, "message": message, "traceback": traceback}}
+
+
+def _lacks_memory(error: dict[str, str] | None) -> bool:
+    if error is None or error["kind"] != "raised":
+        return False
+    return error["type"] == "MemoryError" or "can't allocate memory" in error["message"]
