@@ -84,8 +84,10 @@ class Report:
     format: str = FORMAT
 
     def to_json(self) -> str:
-        """The report as JSON text, keys in a fixed order."""
-        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        """The report as JSON text, keys in a fixed order, fit for UTF-8 whatever students wrote."""
+        text = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        # Half a surrogate pair can't be encoded; a backslash escape of it is what JSON writes too.
+        return text.encode("utf-8", "backslashreplace").decode()
 
     @classmethod
     def from_json(cls, text: str) -> Report:
@@ -94,11 +96,20 @@ class Report:
             data: dict[str, Any] = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"the report is no JSON: {error}") from None
+        if not isinstance(data, dict):
+            raise ValueError(f"a report is a JSON object, not {type(data).__name__}")
         if data.get("format") != FORMAT:
-            raise ValueError(f"format {data.get('format')!r} is not {FORMAT!r}: read it with the version that wrote it")
-        data["exercises"] = [_exercise(e) for e in data["exercises"]]
-        data["cells"] = [CellProblem(**c) for c in data["cells"]]
-        return cls(**data)
+            raise ValueError(
+                f"format {data.get('format')!r} is not {FORMAT!r}: read it with the version that wrote it"
+            )
+        try:
+            data["exercises"] = [_exercise(e) for e in data["exercises"]]
+            data["cells"] = [CellProblem(**c) for c in data["cells"]]
+            return cls(**data)
+        except KeyError as error:
+            raise ValueError(f"the report lacks {error}") from None
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"the report is not as report.schema.json says: {error}") from None
 
     @classmethod
     def load(cls, path: Path) -> Report:

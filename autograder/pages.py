@@ -1,0 +1,487 @@
+"""What people read of a report: a page per student, a page for the class, a text for the terminal.
+
+All of it is made from `results.Report` alone. Every string in a report may be a student's: on its way
+out it goes through `plain`, in HTML by the environment itself, so that no template can forget it.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import re
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment
+from markupsafe import Markup, escape
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from autograder.results import (
+    FAILED,
+    FAULT,
+    PASSED,
+    SKIPPED,
+    CheckResult,
+    Counterexample,
+    ExerciseResult,
+    Report,
+)
+from autograder.templating import environment, template_folder
+
+LIMIT = 20_000  # characters of one string on a page
+
+# What students are told. Symbols are those of templates/report/base.html.j2.
+VERDICTS = {PASSED: "Passed", FAILED: "Failed", SKIPPED: "Skipped", FAULT: "Our fault"}
+STATUSES = {
+    "passed": "Correct",
+    "partial": "Partly correct",
+    "failed": "Not correct yet",
+    "untouched": "Not started",
+    "missing": "Not found",
+    "skipped": "Skipped",
+    "fault": "Our fault",
+}
+SYMBOLS = {
+    "passed": "✓",
+    "partial": "◐",
+    "failed": "✗",
+    "untouched": "○",
+    "missing": "?",
+    "skipped": "–",
+    "fault": "!",
+}
+COLOURS = {
+    "passed": "green",
+    "partial": "yellow",
+    "failed": "red",
+    "untouched": "dim",
+    "missing": "red",
+    "skipped": "dim",
+    "fault": "magenta",
+}
+PREPARED = "this counts once your function gives the right answers"
+
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # titles, links, devices
+    r"|\x1b[ -/]*[0-~]?"
+)
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u206a-\u206f\ufeff\U000e0000-\U000e007f]"
+)
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def plain(text: str, limit: int = LIMIT) -> str:
+    """Text without terminal escapes, control and direction characters, at most about `limit` long.
+
+    Characters that reorder the text around them are shown by number, so that a reader sees what was there.
+    """
+    text = _cut(text, 4 * limit)  # bounds the work; what the escapes took up doesn't count
+    text = re.sub("\r\n?|[\x0b\x0c\x85\u2028\u2029]", "\n", text)
+    text = _CONTROLS.sub("", _ESCAPES.sub("", text))
+    text = _REORDERING.sub(lambda m: f"[U+{ord(m[0]):04X}]", text)
+    return _cut(_SURROGATES.sub("\ufffd", text), limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    """The beginning and the end of a text that is too long."""
+    if len(text) <= limit:
+        return text
+    keep = max(1, (limit - 50) // 2)
+    return f"{text[:keep]}\n… {len(text) - 2 * keep} characters left out …\n{text[-keep:]}"
+
+
+def number(value: float) -> str:
+    """A score: 3, 14.5, 0.33."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def inline(text: str, limit: int = LIMIT) -> Markup:
+    """One sentence, with what stands between backticks as code."""
+    pieces = re.split("`([^`\n]+)`", plain(text, limit))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(p) if i % 2 else _whole(p) for i, p in enumerate(pieces)
+    )
+
+
+def _whole(prose: str) -> Markup:
+    """Prose in which no line ends between a minus and its infinity."""
+    return Markup(str(escape(prose)).replace("-inf", '<span class="number">-inf</span>'))
+
+
+def breakable(name: str) -> Markup:
+    """An identifier that may be broken after its underscores and dots."""
+    return Markup(re.sub("([_.])", r"\1<wbr>", str(escape(plain(name, 200)))))
+
+
+def marked(text: str, where: str, limit: int = 4000) -> Markup:
+    """A value shown by `literals.shown`, with the element at index `where` marked, if it can be found."""
+    text = plain(text, limit)
+    start, end = _spot(text, where) or (0, 0)
+    return (
+        Markup("{}<mark>{}</mark>{}").format(text[:start], text[start:end], text[end:])
+        if end
+        else escape(text)
+    )
+
+
+def _spot(text: str, where: str) -> tuple[int, int] | None:
+    """Start and end of the element with index `where`, such as "[0, 2]" or "['mu'][1]"."""
+    steps = [step for group in re.findall(r"\[([^\[\]]*)\]", where[:200]) for step in group.split(", ")]
+    if not steps or not text.isascii() or len(text) > 4000:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # students' strings may hold doubtful escapes
+            node: Any = ast.parse(text, mode="eval").body
+            for step in steps:
+                key = ast.literal_eval(step)
+                while isinstance(node, ast.Call):
+                    node = node.args[0]
+                if isinstance(node, ast.Dict):
+                    node = node.values[[ast.literal_eval(k) for k in node.keys if k].index(key)]
+                else:
+                    node = node.elts[key]
+    except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
+        return None
+    if node.lineno != 1 or node.end_lineno != 1:
+        return None
+    return node.col_offset, node.end_col_offset
+
+
+def sentence(title: str) -> str:
+    """The first paragraph of a check's title, on one line."""
+    return " ".join(plain(title, 1000).strip().split("\n\n")[0].split())
+
+
+def details(title: str) -> list[str]:
+    """The paragraphs after the first."""
+    return [" ".join(p.split()) for p in plain(title, 4000).strip().split("\n\n")[1:] if p.strip()]
+
+
+def status(exercise: ExerciseResult) -> str:
+    """The exercise's status, worked out from its checks where the record leaves it open."""
+    if exercise.status:
+        return exercise.status
+    verdicts = {c.verdict for c in exercise.checks}
+    if FAULT in verdicts:
+        return "fault"
+    if FAILED not in verdicts:
+        return "passed" if PASSED in verdicts else "skipped"
+    return "partial" if exercise.score > 0 else "failed"
+
+
+def points(check: CheckResult) -> str:
+    """What a check gave, in words where it gave and took nothing."""
+    if check.verdict == SKIPPED:
+        return "not counted"
+    if check.verdict == FAULT:
+        return "not graded"
+    return f"{number(check.points)} / {number(check.max_points)}"
+
+
+def remark(check: CheckResult) -> str:
+    """The message of a check, or why it gave less than it could although it passed."""
+    message = check.message
+    if check.verdict == PASSED and check.points < check.max_points:
+        message = message or PREPARED
+    # Only words that are certainly no names of the student's.
+    return re.sub(r"^(a|an|the|this|it|no|not|too|expected|passed)\b", lambda m: m[0].capitalize(), message)
+
+
+def faults(report: Report) -> list[tuple[str, str]]:
+    """What of this report we failed to grade, as (exercise and check, message)."""
+    found = []
+    if report.status == "fault":
+        found.append(("the whole submission", "; ".join(report.problems)))
+    for e in report.exercises:
+        broken = [c for c in e.checks if c.verdict == FAULT]
+        found.extend((f"{e.name}: {sentence(c.title)}", c.message) for c in broken)
+        if e.status == "fault" and not broken:
+            found.append((e.name, "; ".join(e.notes)))
+    return found
+
+
+def unconfined(report: Report) -> bool:
+    """Students' code ran without a seal, so that it could have written whatever it liked."""
+    return report.confinement.get("seal") == "none"
+
+
+def file_names(reports: Sequence[Report]) -> list[str]:
+    """A file name for each report: the student's id where that can be one, and no two the same.
+
+    Names are the same whatever else a class holds, except for those that collide, and differ also on
+    systems that ignore case.
+    """
+    stems = [_safe(r.student) for r in reports]
+    count = Counter(r.student.casefold() for r in reports)
+    free = [s == r.student and count[s.casefold()] == 1 for s, r in zip(stems, reports, strict=True)]
+    taken = {"index"} | {s.casefold() for s, is_free in zip(stems, free, strict=True) if is_free}
+    names = []
+    for stem, is_free, report in zip(stems, free, reports, strict=True):
+        if not is_free:
+            key, tries, base = f"{report.student}\n{report.assignment}", 0, stem
+            while (stem := f"{base}-{_digest(key, tries)}").casefold() in taken:
+                tries += 1
+            taken.add(stem.casefold())
+        names.append(f"{stem}.html")
+    return names
+
+
+# Names that Windows keeps for devices, and ours.
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d|index)(?:\..*)?", re.IGNORECASE)
+
+
+def _safe(student: str) -> str:
+    ascii_only = unicodedata.normalize("NFKD", student).encode("ascii", "ignore").decode()
+    stem = re.sub(r"[^A-Za-z0-9._@-]+", "-", ascii_only)[:80].strip(".-")
+    return f"student-{stem}" if not stem or _RESERVED.fullmatch(stem) else stem
+
+
+def _digest(key: str, tries: int) -> str:
+    return hashlib.sha256(f"{key}\n{tries}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+@cache
+def _environment() -> Environment:
+    def finalize(value: Any) -> Any:
+        return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    jinja = environment().overlay(finalize=finalize)
+    css = (template_folder() / "style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    functions = (
+        inline,
+        breakable,
+        marked,
+        number,
+        plain,
+        sentence,
+        details,
+        status,
+        points,
+        remark,
+        unconfined,
+    )
+    jinja.filters |= {f.__name__: f for f in functions}
+    jinja.filters["url"] = lambda name: quote(name, safe="")
+    jinja.globals |= {"css": Markup(css), "css_digest": digest, "verdicts": VERDICTS, "statuses": STATUSES}
+    return jinja
+
+
+def student_page(report: Report) -> str:
+    """The page that a student gets, as HTML."""
+    counts = Counter(status(e) for e in report.exercises)
+    return (
+        _environment()
+        .get_template("report/student.html.j2")
+        .render(report=report, counts={s: counts[s] for s in STATUSES if counts[s]}, faults=faults(report))
+    )
+
+
+@dataclass(frozen=True)
+class _Misconception:
+    exercise: str
+    sentence: str
+    students: list[tuple[str, str]]  # name and page
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One assignment as the class page shows it."""
+
+    assignment: str
+    title: str
+    max_score: float
+    rows: list[tuple[Report, str, dict[str, ExerciseResult]]]  # report, page, exercises by name
+    exercises: dict[str, float]  # greatest score by name, in the order of the lesson
+    settled: list[float]  # scores of all that were graded in full
+    means: dict[str, float | None]
+    unreadable: int
+    open: int  # with something that we failed to grade
+    misconceptions: list[_Misconception]
+    faults: list[tuple[Report, str, list[tuple[str, str]]]]
+    trouble: list[tuple[Report, str]]  # submissions with problems or cells that did not run
+    unconfined: int
+    conditions: list[tuple[Report, int]]  # one report for each way of grading, and how many were graded so
+
+    @property
+    def mean(self) -> float:
+        return mean(self.settled)
+
+    @property
+    def median(self) -> float:
+        return median(self.settled)
+
+
+def _table(reports: Sequence[tuple[Report, str]]) -> _Table:
+    reports = sorted(reports, key=lambda r: (r[0].student.casefold(), r[0].student))
+    # The fullest report comes first: others may hold fewer exercises.
+    by_size = sorted((r for r, _ in reports), key=lambda r: -len(r.exercises))
+    greatest = {e.name: e.max_score for r in reversed(by_size) for e in r.exercises}
+    greatest = {e.name: greatest[e.name] for r in by_size for e in r.exercises}
+    by_name = [(r, page, {e.name: e for e in r.exercises}) for r, page in reports]
+    shared: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for r, page in reports:
+        for e in r.exercises:
+            if e.misconception:
+                shared.setdefault((e.name, e.misconception), []).append((r.student, page))
+    order = list(greatest)
+    common = sorted(shared.items(), key=lambda item: (-len(item[1]), order.index(item[0][0]), item[0][1]))
+    broken = [(r, page, found) for r, page in reports if (found := faults(r))]
+    return _Table(
+        reports[0][0].assignment,
+        reports[0][0].title,
+        max(r.max_score for r, _ in reports),
+        by_name,
+        greatest,
+        [r.score for r, _ in reports if r.status == "graded" and not faults(r)],
+        {
+            name: _mean(e[name] for _, _, e in by_name if name in e and status(e[name]) != "fault")
+            for name in greatest
+        },
+        sum(r.status == "unreadable" for r, _ in reports),
+        len(broken),
+        [_Misconception(name, text, students) for (name, text), students in common],
+        broken,
+        [(r, page) for r, page in reports if r.status != "fault" and (r.problems or r.cells)],
+        sum(unconfined(r) for r, _ in reports),
+        _conditions([r for r, _ in reports]),
+    )
+
+
+def _conditions(reports: Sequence[Report]) -> list[tuple[Report, int]]:
+    """A report for each way of grading in the class, with its number, the commonest first."""
+    keys = [
+        repr((sorted(r.confinement.items()), r.tiers, r.corpus, sorted(r.versions.items()))) for r in reports
+    ]
+    return [(reports[keys.index(key)], n) for key, n in Counter(keys).most_common()]
+
+
+def _mean(exercises: Iterator[ExerciseResult]) -> float | None:
+    scores = [e.score for e in exercises]
+    return mean(scores) if scores else None
+
+
+def class_page(reports: Sequence[Report], pages: Sequence[str] | None = None) -> str:
+    """The page for the instructor, as HTML; `pages` are the file names of the students' pages."""
+    groups: dict[str, list[tuple[Report, str]]] = {}
+    for report, page in zip(reports, pages or file_names(reports), strict=True):
+        groups.setdefault(report.assignment, []).append((report, page))
+    tables = [_table(group) for _, group in sorted(groups.items())]
+    return _environment().get_template("report/class.html.j2").render(tables=tables)
+
+
+def write(folder: Path, reports: Sequence[Report]) -> list[Path]:
+    """Write a page per report and `index.html` for the class into `folder`; the paths, the index last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = file_names(reports)
+    pages = {name: student_page(report) for name, report in zip(names, reports, strict=True)}
+    pages["index.html"] = class_page(reports, names)
+    for name, text in pages.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    return [folder / name for name in pages]
+
+
+class Code(Text):
+    """Lines to copy: neither indented nor broken."""
+
+
+def text(report: Report) -> Group:
+    """A report for the terminal. Print it with `show`, which leaves the code in one piece."""
+    return Group(*_lines(report))
+
+
+def show(report: Report, console: Console | None = None) -> None:
+    """Print a report on the terminal."""
+    console = console or Console()
+    for part in text(report).renderables:
+        console.print(part, soft_wrap=isinstance(part, Code))
+
+
+def _lines(report: Report) -> Iterator[RenderableType]:
+    yield Text.assemble(
+        (plain(report.title, 200), "bold"),
+        "  ",
+        (plain(report.student, 100), "dim"),
+        "  ",
+        (_total(report), "bold"),
+    )
+    for problem in report.problems:
+        yield Text.assemble(("! ", "yellow"), plain(problem, 1000))
+    for cell in report.cells:
+        name = f" ({plain(cell.name, 100)})" if cell.name else ""
+        yield Text.assemble(
+            ("✗ ", "red"), f"Cell {cell.cell}{name} did not run to its end: ", plain(cell.message, 1000)
+        )
+    width = max((len(e.name) for e in report.exercises), default=0)
+    for e in report.exercises:
+        kind = status(e)
+        yield Text.assemble(
+            (f"{SYMBOLS[kind]} ", COLOURS[kind]),
+            (plain(e.name, 100).ljust(min(width, 40)), "bold"),
+            f"  {number(e.score):>5} / {number(e.max_score):<4} ",
+            (STATUSES[kind].lower(), COLOURS[kind]),
+        )
+        if e.misconception:
+            yield _indented(
+                Text.assemble(("What probably went wrong: ", "bold"), plain(e.misconception, 1000)), 4
+            )
+        for note in e.notes:
+            yield _indented(Text(plain(note, 1000)), 4)
+        if kind not in ("untouched", "missing"):
+            shown: list[Counterexample] = []
+            for check in e.checks:
+                if check.verdict != PASSED or check.points < check.max_points:
+                    yield from _check_lines(check, shown)
+
+
+def _total(report: Report) -> str:
+    if report.status == "fault":
+        return "not graded: our fault"
+    open_ = " (not final: part of it could not be graded, which is our fault)" if faults(report) else ""
+    return f"{number(report.score)} / {number(report.max_score)}{open_}"
+
+
+def _check_lines(check: CheckResult, shown: list[Counterexample]) -> Iterator[RenderableType]:
+    yield _indented(
+        Text.assemble(
+            (f"{SYMBOLS[check.verdict]} {VERDICTS[check.verdict]}: ", COLOURS[check.verdict]),
+            f"{sentence(check.title)} ",
+            (f"({points(check)})", "dim"),
+        ),
+        2,
+    )
+    if remark(check):
+        yield _indented(Text(plain(remark(check), 2000)), 6)
+    example = check.counterexample
+    if example and example in shown:
+        yield _indented(Text("It fails on the example above, too.", "dim"), 6)
+    elif example:
+        shown.append(example)
+        yield _indented(Text("Try it in a cell below your own definitions:", "dim"), 6)
+        yield Code(f"\n{plain(example.code)}\n")
+        yield _indented(Text.assemble(("expected     ", "dim"), plain(example.expected, 2000)), 6)
+        yield _indented(Text.assemble(("your result  ", "dim"), plain(example.got, 2000)), 6)
+        if example.where:
+            yield _indented(Text.assemble(("first difference at ", "dim"), plain(example.where, 200)), 6)
+
+
+def _indented(line: Text, columns: int) -> Padding:
+    return Padding(line, (0, 0, 0, columns), expand=False)
+
+
+__all__ = ["class_page", "file_names", "plain", "show", "student_page", "text", "write"]
