@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import resource
+import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,8 +127,9 @@ def delete(folder: Path) -> bool:
 
     Folders in it are emptied into it first, so that no depth, name or permission is in the way.
     """
-    taken = 0
+    prefix, taken = secrets.token_hex(8), 0
     try:
+        os.chmod(folder, 0o700)
         while entries := list(os.scandir(folder)):
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False):
@@ -139,7 +141,7 @@ def delete(folder: Path) -> bool:
                     if os.path.isdir(inner) and not os.path.islink(inner):
                         os.chmod(inner, 0o700)  # a folder that can't be written to can't be moved
                     taken += 1
-                    os.rename(inner, folder / f".{taken}.emptied")
+                    os.rename(inner, folder / f"{prefix}-{taken}")
                 os.rmdir(entry.path)
         os.rmdir(folder)
     except OSError:

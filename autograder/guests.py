@@ -87,6 +87,18 @@ def _starter(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="autograder-zygotes")
 
 
+def _environment(scratch: Path) -> dict[str, str]:
+    """All that a zygote's environment holds, and so a guest's."""
+    return {
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "CUDA_VISIBLE_DEVICES": "",  # no driver may start threads in a process that forks
+    }
+
+
 class Zygote:
     """A clean process with everything imported, from which guests are forked, one at a time.
 
@@ -149,25 +161,20 @@ class Zygote:
         self._control, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-s", "-P", "-c", _START, str(_PACKAGE), str(theirs.fileno())]
-            start = functools.partial(
-                subprocess.Popen,
-                confinement.box(command, self._folder),
-                env={
-                    "PYTHONHASHSEED": "0",
-                    "OMP_NUM_THREADS": "1",
-                    "MKL_NUM_THREADS": "1",
-                    "HOME": str(self._folder),
-                    "TMPDIR": str(self._folder),
-                    "CUDA_VISIBLE_DEVICES": "",  # no driver may start threads in a process that forks
-                },
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
-            self._process: subprocess.Popen[bytes] = _starter(os.getpid()).submit(start).result()
+
+            def start() -> subprocess.Popen[bytes]:
+                return subprocess.Popen(
+                    confinement.box(command, self._folder),
+                    env=_environment(self._folder),
+                    cwd=self._folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._log,
+                    stderr=self._log,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+
+            self._process = _starter(os.getpid()).submit(start).result()
         try:
             self._expect(0, _START_SECONDS)
         except ZygoteFailed:
@@ -188,6 +195,7 @@ class Zygote:
                 self._control.sendall(b"\0")
             wire.send(self._control, self._number, request, CONTROL)
         except OSError as error:
+            self._spoilt = True
             raise ZygoteFailed(f"the zygote can't be reached ({error}): {self._log_tail()}") from error
         return self._expect(self._number, _ANSWER_SECONDS)
 
@@ -195,8 +203,10 @@ class Zygote:
         try:
             got, answer = wire.receive(self._control, CONTROL, time.monotonic() + seconds)
         except (OSError, EOFError, wire.WireError) as error:
+            self._spoilt = True
             raise ZygoteFailed(f"the zygote does not answer ({error}): {self._log_tail()}") from error
         if got != number or not isinstance(answer, dict) or "error" in answer:
+            self._spoilt = True
             raise ZygoteFailed(f"the zygote answers {answer!r:.200}")
         return answer
 
@@ -431,7 +441,7 @@ class _Reading:
 
 
 class _Clock:
-    """The CPU clock of another process."""
+    """The CPU clock of another process. Outside Linux it stands still, and the wall clock alone decides."""
 
     def __init__(self, pid: int) -> None:
         self._id = (~pid << 3) | 2  # CPUCLOCK_SCHED, see clock_getcpuclockid(3)

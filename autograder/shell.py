@@ -252,6 +252,7 @@ class _Hook(DisplayHook):
         pass
 
     def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
+        assert self.shell is not None
         self.shell.recorder.result(format_dict, md_dict, self.prompt_count)
 
     def finish_displayhook(self) -> None:
@@ -335,9 +336,9 @@ class NotebookShell(InteractiveShell):
     def init_magics(self) -> None:
         super().init_magics()
         for name in ("pip", "conda", "mamba", "micromamba", "uv"):
-            self.register_magic_function(self._refuser(f"%{name}"), "line", name)
+            self.magics_manager.register_function(self._refuser(f"%{name}"), "line", name)
         for name in _PROGRAMS:
-            self.register_magic_function(self._refuser(f"%%{name}"), "cell", name)
+            self.magics_manager.register_function(self._refuser(f"%%{name}"), "cell", name)
 
     def _refuser(self, name: str) -> Callable[..., None]:
         return lambda line="", cell="": self._refuse_command(f"{name} {line}".strip())

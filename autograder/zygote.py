@@ -83,6 +83,7 @@ def load() -> NotebookShell:
     torch.set_num_interop_threads(1)
 
     from autograder import shell as module
+    from autograder import student  # noqa: F401
 
     shell = module.NotebookShell.instance()
     matplotlib.use("module://matplotlib_inline.backend_inline")
@@ -184,11 +185,14 @@ class _Guest:
         _, status, usage = os.wait4(self.pid, 0)
         alone = _end_children()
         clean = confinement.delete(self.scratch)
+        killed = not ended and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         cpu = usage.ru_utime + usage.ru_stime
-        return {"status": status, "killed": not ended, "cpu": cpu, "clean": alone and clean}
+        return {"status": status, "killed": killed, "cpu": cpu, "clean": alone and clean}
 
     def _has_ended(self) -> bool:
         """The guest is a zombie; it stays one, so that its number remains its own."""
+        if not hasattr(os, "waitid"):  # macOS, before Python 3.13
+            return False
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 

@@ -521,14 +521,19 @@ def test_processes_that_a_guest_leaves_are_ended(zygote):
     assert answers(zygote)
 
 
-def test_a_zygote_that_is_killed_is_replaced_and_the_log_says_so(caplog):
+def test_a_zygote_that_is_killed_or_stopped_is_replaced_and_the_log_says_so(caplog, monkeypatch):
+    monkeypatch.setattr("autograder.guests._ANSWER_SECONDS", 5)
     with Zygote() as zygote:
-        source = "import os, time\ndef f(): os.kill(os.getppid(), 9); time.sleep(100)"
-        with guest(zygote, source) as g, pytest.raises(GuestDied) as died:
-            g.perform([call("f")])
-        assert died.value.kind == "crashed"
-        assert answers(zygote)
-    assert "starting another" in caplog.text
+        for sent in ("SIGKILL", "SIGSTOP"):
+            source = (
+                f"import os, signal\ndef f():\n    os.kill(os.getppid(), signal.{sent})\n    while True: pass"
+            )
+            with guest(zygote, source, call_cpu=0.2) as g, pytest.raises(GuestDied) as died:
+                g.perform([call("f")])
+            assert died.value.kind in ("crashed", "time")
+            assert answers(zygote)
+            assert not alive(g.pid)
+    assert caplog.text.count("starting another") == 2
 
 
 @linux

@@ -350,8 +350,8 @@ def test_a_sabotaged_shell_still_answers(run, sabotage):
 
 
 def test_checks_know_that_they_are_in_a_guest(run):
-    (result,) = run("from autograder import _environment\n_environment.IN_GUEST")
-    assert value(result) == "True"
+    (result,) = run("from autograder import load_checks\ncheck = load_checks('week07_vae')\ncheck(print)")
+    assert "judge" in text(result)
 
 
 def test_what_lies_beside_the_package_cannot_be_imported(run):
