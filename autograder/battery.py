@@ -19,7 +19,7 @@ POINTS = {"published": 1, "agrees": 2, "gradients": 1, "precision": 1, "batches"
 TITLES = {
     "published": "It gives the published answers on the published examples.",
     "agrees": "It agrees with the reference on examples drawn from the whole domain.",
-    "gradients": "Its gradients agree with the reference's: nothing is detached that should not be, or the other way.",
+    "gradients": "Its gradients agree with the reference's: nothing is detached that should not be.",
     "precision": "In float64 it is right to float64's precision, and the dtype of the inputs is kept.",
     "batches": "It works with any number of leading batch dimensions, also with none.",
     "edges": "It stays right at the edges of the domain, without overflow.",
@@ -33,7 +33,9 @@ def checks(exercise: Exercise) -> list[Check]:
     """The battery of one exercise: what applies to its signature and was not left out."""
     unknown = (set(exercise.without) | set(exercise.points)) - set(POINTS)
     if unknown:
-        raise ValueError(f"{exercise.name}: {', '.join(sorted(unknown))} not in the battery: {', '.join(POINTS)}")
+        raise ValueError(
+            f"{exercise.name}: {', '.join(sorted(unknown))} not in the battery: {', '.join(POINTS)}"
+        )
     if exercise.is_class and not issubclass(exercise.reference, nn.Module):
         return []
     bodies = _CLASS_BODIES if exercise.is_class else _FUNCTION_BODIES
@@ -109,9 +111,13 @@ def _arguments(exercise: Exercise, values: Values, method: str | None = None) ->
 
 def _cotangents(value: Any) -> list[Tensor]:
     """Fixed weights of the outputs, all different, so that no error in a gradient cancels."""
-    outputs = [v for v in tree_leaves(value) if isinstance(v, Tensor) and (v.is_floating_point() or v.is_complex())]
+    outputs = [
+        v for v in tree_leaves(value) if isinstance(v, Tensor) and (v.is_floating_point() or v.is_complex())
+    ]
     return [
-        torch.ones_like(v) if v.ndim == 0 else torch.cos(torch.arange(v.numel()) + 1.0).reshape(v.shape).to(v.dtype)
+        torch.ones_like(v)
+        if v.ndim == 0
+        else torch.cos(torch.arange(v.numel()) + 1.0).reshape(v.shape).to(v.dtype)
         for v in outputs
     ]
 
@@ -126,7 +132,7 @@ def _same_gradients(got: Mapping[str, Any], expected: Mapping[str, Any], inputs:
             raise CheckFailed(
                 f"no gradient reaches {name}: the result is detached from it", right, None, name, "gradient"
             )
-        zero = torch.zeros_like(mine if right is None else right)
+        zero = torch.zeros_like(right if right is not None else mine)  # type: ignore[arg-type]
         try:
             close(zero if mine is None else mine, zero if right is None else right)
         except CheckFailed as error:
@@ -192,7 +198,11 @@ def _untouched(names: list[str], before: list[Any], after: list[Any]) -> None:
             equal(new, old)
         except CheckFailed as error:
             raise CheckFailed(
-                f"the input {name} is not the same after the call: work on a copy", old, new, error.where, "mutation"
+                f"the input {name} is not the same after the call: work on a copy",
+                old,
+                new,
+                error.where,
+                "mutation",
             ) from None
 
 
@@ -222,7 +232,8 @@ def _class_gradients(exercise: Exercise, student: Any, reference: Any, values: V
         more = {"wrt": wrt, "parameters": True, "cotangents": cotangents}
         replies = [o.ask(_public(method), arguments, **more) for o in (mine, right)]
         gradients = [
-            dict(zip([labels[i] for i in wrt], r["gradients"], strict=True)) | r["parameter_gradients"] for r in replies
+            dict(zip([labels[i] for i in wrt], r["gradients"], strict=True)) | r["parameter_gradients"]
+            for r in replies
         ]
         _same_gradients(gradients[0], gradients[1], values)
 

@@ -11,7 +11,8 @@ and students, in this process. Checks see neither: they hold a `Function` or an 
 
 A call or method may ask for more: "wrt": [0, 1] (positions of arguments) and "parameters": True ask for
 gradients of the sum of value * cotangent over all floating outputs, with "cotangents" a list in their
-order; "after": True asks for the arguments as they are after the call.
+order; "after": True asks for the arguments as they are after the call. "seed" is where the global random
+generators start: how many calls the same check has made before.
 
 A reply is {"value": ...} with "gradients" (a list, None where there is none), "parameter_gradients"
 (by name) and "after" as asked, or {"error": {"kind", "type", "message", "traceback"}}, where kind is
@@ -21,10 +22,12 @@ differentiate) or one that the guest adds ("time", "memory", "died", "unsendable
 
 from __future__ import annotations
 
+import random
 import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -93,6 +96,7 @@ def cast(value: Any, dtype: torch.dtype) -> Any:
 
 def perform(request: Request, namespace: Mapping[str, Any], objects: MutableMapping[int, Any]) -> Reply:
     """Answer one request with the functions of `namespace`; never raises an ordinary exception."""
+    _seed(request.get("seed", 0))
     try:
         return _perform(request, namespace, objects)
     except _Refused as error:
@@ -106,6 +110,13 @@ def perform(request: Request, namespace: Mapping[str, Any], objects: MutableMapp
                 "traceback": "".join(traceback.format_exception(error))[-8000:],
             }
         }
+
+
+def _seed(number: int) -> None:
+    """Make what an answer draws from global random state the same wherever and whenever it is asked."""
+    random.seed(number)
+    np.random.seed(number)
+    torch.default_generator.manual_seed(number)
 
 
 def _perform(request: Request, namespace: Mapping[str, Any], objects: MutableMapping[int, Any]) -> Reply:
@@ -142,7 +153,9 @@ def _perform(request: Request, namespace: Mapping[str, Any], objects: MutableMap
 def _receive(argument: Any) -> Any:
     """The argument as the student's function gets it: a copy of its own, probes built."""
     return tree_map(
-        lambda v: v.build() if isinstance(v, (Probe, Generator)) else v.clone() if isinstance(v, Tensor) else v,
+        lambda v: (
+            v.build() if isinstance(v, (Probe, Generator)) else v.clone() if isinstance(v, Tensor) else v
+        ),
         argument,
     )
 
@@ -157,12 +170,17 @@ def _load(owner: Any, state: Mapping[str, Tensor]) -> Reply:
     own = owner.state_dict()
     for name in state.keys() | own.keys():
         if name not in own:
-            raise _Refused("state", f"{type(owner).__name__} has no parameter {name!r}; it has {', '.join(own)}")
+            raise _Refused(
+                "state", f"{type(owner).__name__} has no parameter {name!r}; it has {', '.join(own)}"
+            )
         if name not in state:
-            raise _Refused("state", f"{type(owner).__name__} has a parameter {name!r} that should not be there")
+            raise _Refused(
+                "state", f"{type(owner).__name__} has a parameter {name!r} that should not be there"
+            )
         if own[name].shape != state[name].shape:
             raise _Refused(
-                "state", f"parameter {name!r} has shape {tuple(own[name].shape)}, not {tuple(state[name].shape)}"
+                "state",
+                f"parameter {name!r} has shape {tuple(own[name].shape)}, not {tuple(state[name].shape)}",
             )
     floating = [t.dtype for t in state.values() if t.is_floating_point()]
     if floating:
@@ -176,7 +194,8 @@ def _differentiate(request: Request, function: Callable[..., Any], arguments: li
     sources: list[Tensor] = []
     for i in request.get("wrt", ()):
         arguments[i] = tree_map(
-            lambda v: v.requires_grad_() if isinstance(v, Tensor) and v.is_floating_point() else v, arguments[i]
+            lambda v: v.requires_grad_() if isinstance(v, Tensor) and v.is_floating_point() else v,
+            arguments[i],
         )
         sources.extend(v for v in tree_leaves(arguments[i]) if isinstance(v, Tensor) and v.requires_grad)
     names: list[str] = []
@@ -187,14 +206,18 @@ def _differentiate(request: Request, function: Callable[..., Any], arguments: li
         names = list(named)
         sources.extend(named.values())
     value = function(*arguments)
-    outputs = [v for v in tree_leaves(value) if isinstance(v, Tensor) and (v.is_floating_point() or v.is_complex())]
+    outputs = [
+        v for v in tree_leaves(value) if isinstance(v, Tensor) and (v.is_floating_point() or v.is_complex())
+    ]
     cotangents: Sequence[Tensor] = request["cotangents"]
-    if len(outputs) != len(cotangents) or any(o.shape != c.shape for o, c in zip(outputs, cotangents, strict=True)):
+    if len(outputs) != len(cotangents) or any(
+        o.shape != c.shape for o, c in zip(outputs, cotangents, strict=True)
+    ):
         shapes = ", ".join(str(tuple(c.shape)) for c in cotangents)
         raise _Refused("gradient", f"expected floating tensors of shapes {shapes} to differentiate")
     attached = [(o, c.to(o.dtype)) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
     if attached and sources:
-        gradients = torch.autograd.grad(
+        gradients: Sequence[Tensor | None] = torch.autograd.grad(
             [o for o, _ in attached], sources, [c for _, c in attached], allow_unused=True
         )
     else:
@@ -236,7 +259,9 @@ class Function:
 
     def ask(self, args: Sequence[Any], **more: Any) -> Reply:
         """The reply to a call that asks for more than the value."""
-        return _ask(self._session, {"op": "call", "name": self.__name__, "args": list(args), **more}, self._log)
+        return _ask(
+            self._session, {"op": "call", "name": self.__name__, "args": list(args), **more}, self._log
+        )
 
 
 class Class:
@@ -301,6 +326,7 @@ def next_handle() -> int:
 
 
 def _ask(session: Session, request: Request, log: Log) -> Reply:
+    request["seed"] = len(log)
     reply = session.perform(request)
     log.append((request, reply))
     if "error" in reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from autograder import __version__
 
 if TYPE_CHECKING:
     from autograder.course import Course
+    from autograder.guests import Limits
     from autograder.qualify import Qualification
+    from autograder.results import Report
 
 LOST, USAGE, FAULT = 1, 2, 3
 
@@ -40,7 +43,9 @@ class _Commands(click.Group):
         return list(self.commands)  # in the order of an instructor's week, not of the alphabet
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=__doc__.split(". ", 1)[1])
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=__doc__.split(". ", 1)[1]
+)
 @click.version_option(__version__, prog_name="autograder")
 def main() -> None:
     """Build, release, check, grade and explain assignments that grade themselves."""
@@ -60,15 +65,234 @@ def _weeks(course: Course, name: str) -> list[str]:
 
 
 @main.command()
+@click.argument("week")
+@click.option(
+    "--to", type=click.Path(file_okay=False, path_type=Path), help="Default: source/ in the course folder."
+)
+@COURSE
+def build(week: str, to: Path | None, course: Path | None) -> None:
+    """Write the source notebook of WEEK (or all): lesson, model solutions, check cells, for nbgrader.
+
+    \b
+    Example: autograder build week07_vae
+    """
+    from autograder.release import build as write
+
+    found = _course(course)
+    for name in _weeks(found, week):
+        try:
+            click.echo(write(found.week(name), to or found.root / "source"))
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+
+
+@main.command()
+@click.argument("week")
+@click.option(
+    "--to", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where to write <WEEK>/."
+)
+@COURSE
+def release(week: str, to: Path, course: Path | None) -> None:
+    """Write the bundle that students get of WEEK: notebook, public checks, what to install.
+
+    Refuses (exit code 1) if the assignment does not qualify, or if anything of the solutions, the hidden
+    checks or the seed is in the bundle.
+
+    \b
+    Example: autograder release week07_vae --to bundles
+    """
+    from autograder.release import ReleaseRefused
+    from autograder.release import release as write
+
+    found = _course(course)
+    for name in _weeks(found, week):
+        click.echo(f"qualifying {name} ...", err=True)
+        try:
+            for path in write(found, name, to):
+                click.echo(path)
+        except ReleaseRefused as refused:
+            click.echo(str(refused), err=True)
+            raise SystemExit(LOST) from None
+
+
+@main.command()
+@click.argument("notebook", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--checks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Default: beside NOTEBOOK."
+)
+def check(notebook: Path, checks: Path | None) -> None:
+    """For students: run NOTEBOOK from the top in a fresh process and do its public checks.
+
+    Exit code 0 if all pass, 1 if points are lost.
+
+    \b
+    Example: autograder check week07_vae.ipynb
+    """
+    import torch
+    from rich.console import Console
+
+    from autograder.bundle import SUFFIX, Published
+    from autograder.grading import grade_submission
+    from autograder.guests import Zygote
+    from autograder.pages import show
+    from autograder.submissions import read_submission
+
+    torch.set_num_threads(1)
+    if checks is None:
+        folder = notebook if notebook.is_dir() else notebook.parent
+        found = sorted(folder.glob(f"*{SUFFIX}"))
+        named = [p for p in found if notebook.stem.startswith(p.stem)]
+        if len(named or found) != 1:
+            raise click.UsageError(
+                f"{len(found)} files *{SUFFIX} in {folder.resolve()}: keep the one you were given beside "
+                "the notebook, or name it with --checks FILE"
+            )
+        checks = (named or found)[0]
+    try:
+        bench = Published.load(checks)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    submission = read_submission(notebook, bench.week.name)
+    with Zygote() as zygote:
+        report = grade_submission(bench, submission, zygote, "public")
+    show(report, Console())
+    _exit([report])
+
+
+@main.command()
+@click.argument("week")
+@click.argument("submissions", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where the reports go."
+)
+@click.option(
+    "--tier", type=click.Choice(["public", "hidden"]), default="hidden", help="hidden includes public."
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="Judges at work. Default: one per processor."
+)
+@click.option("--call-seconds", type=float, default=5.0, show_default=True, help="CPU limit of one call.")
+@click.option("--cell-seconds", type=float, default=60.0, show_default=True, help="CPU limit of one cell.")
+@COURSE
+def grade(
+    week: str,
+    submissions: tuple[Path, ...],
+    out: Path,
+    tier: str,
+    jobs: int | None,
+    call_seconds: float,
+    cell_seconds: float,
+    course: Path | None,
+) -> None:
+    """Grade SUBMISSIONS of WEEK: files, folders, or an nbgrader submitted/ tree.
+
+    Writes <student>.json for each into --out. Exit code 1 if points were lost, 3 for a fault of ours.
+
+    \b
+    Example: autograder grade week07_vae submitted/ --out reports
+    """
+    import dataclasses
+
+    from autograder.guests import Limits
+    from autograder.submissions import find_submissions
+
+    found = _course(course)
+    name = found.resolve(week)
+    students = find_submissions(submissions, name)
+    if not students:
+        raise click.UsageError(f"no submission of {name} in {', '.join(map(str, submissions))}")
+    limits = dataclasses.replace(Limits(), call_cpu=call_seconds, cell_cpu=cell_seconds)
+    reports = _grade(found, name, students, out, tier, limits, jobs)
+    _exit(reports)
+
+
+def _grade(
+    course: Course,
+    week: str,
+    students: list[tuple[str, Path]],
+    out: Path,
+    tier: str,
+    limits: Limits,
+    jobs: int | None,
+) -> list[Report]:
+    """Grade with a progress bar and write the reports as they come."""
+    import os
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from autograder.display import summary
+    from autograder.grading import grade_all
+    from autograder.pages import plain
+
+    out.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+    reports = []
+    jobs = jobs or min(os.cpu_count() or 1, 1 + len(students) // 4)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(f"grading {week}", total=len(students))
+        for report in grade_all(course.root, week, students, tier, limits, jobs):
+            write_atomically(out / f"{report.student}.json", report.to_json())
+            progress.advance(task)
+            progress.update(task, description=f"grading {week}: {plain(report.student)}")
+            reports.append(report)
+    reports.sort(key=lambda r: r.student)
+    Console().print(summary(reports))
+    return reports
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _exit(reports: list[Report]) -> None:
+    if any(r.status == "fault" for r in reports):
+        raise SystemExit(FAULT)
+    if any(r.score < r.max_score or r.status != "graded" for r in reports):
+        raise SystemExit(LOST)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def report(folder: Path) -> None:
+    """Write HTML pages from the reports in FOLDER: one per student, and index.html for the class.
+
+    \b
+    Example: autograder report reports
+    """
+    from autograder import pages
+    from autograder.results import Report
+
+    reports = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            reports.append(Report.load(path))
+        except ValueError as error:
+            click.echo(f"{path} is left out: {error}", err=True)
+    if not reports:
+        raise click.UsageError(
+            f"no report in {folder}: `autograder grade WEEK ... --out {folder}` writes them"
+        )
+    pages.write(folder, reports)
+    click.echo(folder / "index.html")
+
+
+@main.command()
 @click.argument("week", default="all")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the matrix.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the matrix."
+)
 @click.option("--exercise", multiple=True, help="Only this exercise (may be repeated).")
 @COURSE
 def qualify(week: str, form: str, exercise: tuple[str, ...], course: Path | None) -> None:
     """Judge every known answer: is the assignment fit for release?
 
-    Every accepted answer must get full marks, every mistake must lose points and be named, stubs and junk must
-    earn nothing, every check must catch something. Exit code 1 if anything is not as it should be.
+    Every accepted answer must get full marks, every mistake must lose points and be named, stubs and junk
+    must earn nothing, every check must catch something. Exit code 1 if anything is not as it should be.
 
     \b
     Example: autograder qualify week07_vae
@@ -79,11 +303,9 @@ def qualify(week: str, form: str, exercise: tuple[str, ...], course: Path | None
     reports = []
     for name in _weeks(found, week):
         loaded = found.week(name)
-        if exercise:
-            for wanted in exercise:
-                loaded.exercise(wanted)
-        progress = (lambda e: click.echo(f"{name}: {e} ...", err=True)) if sys.stderr.isatty() else (lambda e: None)
-        reports.append(run(loaded, progress, exercise or None))
+        for wanted in exercise:
+            loaded.exercise(wanted)
+        reports.append(run(loaded, _said(name), exercise or None))
     if form == "json":
         click.echo(json.dumps(_merged([r.to_dict() for r in reports]), indent=2, ensure_ascii=False))
     else:
@@ -91,6 +313,16 @@ def qualify(week: str, form: str, exercise: tuple[str, ...], course: Path | None
             _print_matrix(report)
     if not all(r.passed for r in reports):
         raise SystemExit(LOST)
+
+
+def _said(week: str) -> Callable[[str], None]:
+    """Tells a person at a terminal which exercise is at work."""
+
+    def say(exercise: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"{week}: {exercise} ...", err=True)
+
+    return say
 
 
 def _merged(reports: list[dict[str, Any]]) -> dict[str, Any]:
@@ -125,6 +357,56 @@ def _print_matrix(report: Qualification) -> None:
     for problem in report.exceptions:
         console.print(f"[red]✗[/red] {problem}", highlight=False)
     console.print("qualified" if report.passed else f"not qualified: {len(report.exceptions)} exceptions")
+
+
+@main.command()
+@COURSE
+def doctor(course: Path | None) -> None:
+    """Say what works on this machine, and how guests are confined.
+
+    \b
+    Example: autograder doctor
+    """
+    from autograder.doctor import findings
+
+    worst = 0
+    for finding in findings(course):
+        mark = click.style("ok ", fg="green") if finding.ok else click.style("NO ", fg="red")
+        click.echo(f"{mark} {finding.what}: {finding.detail}")
+        worst = max(worst, 0 if finding.ok or finding.optional else LOST)
+    raise SystemExit(worst)
+
+
+@main.command()
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where everything goes."
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="Judges at work. Default: one per processor."
+)
+@COURSE
+def demo(out: Path, jobs: int | None, course: Path | None) -> None:
+    """Build and grade a sample class for week 7, and say of each student what happened.
+
+    \b
+    Example: autograder demo --out demo-out
+    """
+    import dataclasses
+
+    from autograder import pages
+    from autograder.demo import WEEK, hand_in
+    from autograder.guests import Limits
+
+    found = _course(course)
+    name = found.resolve(WEEK)
+    click.echo(f"building {name} and a class that hands it in ...", err=True)
+    students = hand_in(found.week(name), out / "submitted")
+    limits = dataclasses.replace(Limits(), call_cpu=2.0, cell_cpu=10.0, memory_bytes=1 << 30)
+    reports = _grade(found, name, students, out / "reports", "hidden", limits, jobs)
+    pages.write(out / "reports", reports)
+    click.echo(f"\nopen {out / 'reports' / 'index.html'} in a browser")
+    if any(r.status == "fault" for r in reports):
+        raise SystemExit(FAULT)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._decomp import decomposition_table
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from autograder.calls import CallFailed
-from autograder.comparisons import UNIT_ROUNDOFF, CheckFailed, Comparer, Key, Tolerance, as_wide, comparing, decide, is_exact
+from autograder.comparisons import (
+    UNIT_ROUNDOFF,
+    CheckFailed,
+    Comparer,
+    Key,
+    Tolerance,
+    as_wide,
+    comparing,
+    decide,
+    is_exact,
+)
 
 RUNS = 16
 FACTOR = 8.0
@@ -28,16 +39,17 @@ KINK_STEP = 1e-5
 
 # Operations that move or compare data and round nothing.
 _MOVES = {
-    "aten::" + name
-    for name in (
-        "clone copy copy_ _to_copy cat stack index index_put index_put_ index_select gather scatter scatter_ where "
-        "masked_fill masked_fill_ fill fill_ flip roll repeat zeros_like ones_like full_like empty_like new_zeros "
-        "new_ones new_full new_empty zero_ zeros ones full scalar_tensor arange eye tril triu sort topk max min amax "
-        "amin maximum minimum relu clamp clamp_min clamp_max neg abs sign detach lift_fresh constant_pad_nd isfinite "
-        "empty empty_strided resize_ set_ unbind split _local_scalar_dense embedding argmax argmin cummax cummin median "
-        "slice_scatter select_scatter slice_backward select_backward as_strided_scatter threshold_backward floor ceil "
-        "round bernoulli randperm randint rand randn normal uniform_ normal_ one_hot lt le gt ge eq ne isnan isinf"
-    ).split()
+    f"aten::{name}"
+    for name in """
+    clone copy copy_ _to_copy cat stack index index_put index_put_ index_select gather scatter scatter_
+    where masked_fill masked_fill_ fill fill_ flip roll repeat zeros_like ones_like full_like empty_like
+    new_zeros new_ones new_full new_empty zero_ zeros ones full scalar_tensor arange eye tril triu sort
+    topk max min amax amin maximum minimum relu clamp clamp_min clamp_max neg abs sign detach lift_fresh
+    constant_pad_nd isfinite empty empty_strided resize_ set_ unbind split _local_scalar_dense embedding
+    argmax argmin cummax cummin median slice_scatter select_scatter slice_backward select_backward
+    as_strided_scatter threshold_backward floor ceil round bernoulli randperm randint rand randn normal
+    uniform_ normal_ one_hot lt le gt ge eq ne isnan isinf
+    """.split()
 }
 
 
@@ -87,11 +99,27 @@ class Noise(TorchDispatchMode):
             if isinstance(target, Tensor) and target.is_floating_point():
                 target.copy_(self._perturb(target.clone()))
             return out
-        args = [[self._perturb(v) for v in a] if isinstance(a, (list, tuple)) else self._perturb(a) for a in args]
+        if func in _FUSED:  # rounding inside it, of a mean that is subtracted say, would go unseen
+            with self:
+                return _FUSED[func](*args, **kwargs)
+        args = [
+            [self._perturb(v) for v in a] if isinstance(a, (list, tuple)) else self._perturb(a) for a in args
+        ]
         out = func(*args, **kwargs)
         if isinstance(out, (tuple, list)):
             return type(out)(self._perturb(v) for v in out)
         return self._perturb(out)
+
+
+_FUSED = {
+    op: decomposition_table[op]
+    for op in (
+        torch.ops.aten.native_layer_norm.default,
+        torch.ops.aten.native_group_norm.default,
+        torch.ops.aten.native_batch_norm.default,
+    )
+    if op in decomposition_table
+}
 
 
 @cache
@@ -107,7 +135,7 @@ _active: list[Noise] = []
 
 @contextmanager
 def noise_paused(paused: bool) -> Iterator[None]:
-    """Turn the noise off (what the reference says is the answer itself) or on (a call in the student's place)."""
+    """Turn the noise off (the reference's answer is the answer itself) or on (a call in the student's place)."""
     if not _active:
         yield
         return
@@ -242,7 +270,9 @@ def calibrate(
             decided = gap.max() if relation == "differ" else gap.min()
             slack = tolerance.absolute + 4 * u * own[key]
             if gap.numel() and float(decided) <= 4 * slack:
-                tolerance = Tolerance(tolerance.absolute, "the reference is as close to the bound as rounding")
+                tolerance = Tolerance(
+                    tolerance.absolute, "the reference is as close to the bound as rounding"
+                )
         tolerances[key] = tolerance
     return Calibration(tolerances)
 
@@ -294,4 +324,6 @@ def _finite(value: Tensor) -> Tensor:
 
 def _same_finiteness(a: Tensor, b: Tensor) -> bool:
     odd = ~torch.isfinite(a)
-    return bool((odd == ~torch.isfinite(b)).all() and torch.equal(torch.nan_to_num(a[odd]), torch.nan_to_num(b[odd])))
+    return bool(
+        (odd == ~torch.isfinite(b)).all() and torch.equal(torch.nan_to_num(a[odd]), torch.nan_to_num(b[odd]))
+    )

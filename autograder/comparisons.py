@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +31,9 @@ UNIT_ROUNDOFF = {
 class CheckFailed(Exception):
     """A comparison that did not hold; the message is for the student."""
 
-    def __init__(self, message: str, expected: Any = None, got: Any = None, where: str = "", kind: str = "value"):
+    def __init__(
+        self, message: str, expected: Any = None, got: Any = None, where: str = "", kind: str = "value"
+    ):
         super().__init__(message)
         self.message = message
         self.expected = expected
@@ -87,7 +89,9 @@ def _leaves(got: Any, expected: Any, path: str = "") -> Iterator[tuple[Any, Any,
     """Pairs of corresponding leaves of two nested structures; raises CheckFailed where these differ."""
     if isinstance(expected, (list, tuple)):
         if not isinstance(got, (list, tuple)):
-            raise CheckFailed(f"expected {_kind(expected)}{_at(path)}, got {_kind(got)}", expected, got, path, "type")
+            raise CheckFailed(
+                f"expected {_kind(expected)}{_at(path)}, got {_kind(got)}", expected, got, path, "type"
+            )
         if len(got) != len(expected):
             raise CheckFailed(
                 f"expected {len(expected)} items{_at(path)}, got {len(got)}", expected, got, path, "shape"
@@ -97,7 +101,9 @@ def _leaves(got: Any, expected: Any, path: str = "") -> Iterator[tuple[Any, Any,
     elif isinstance(expected, dict):
         if not isinstance(got, dict) or set(got) != set(expected):
             keys = sorted(map(str, got)) if isinstance(got, dict) else _kind(got)
-            raise CheckFailed(f"expected the keys {sorted(map(str, expected))}{_at(path)}, got {keys}", expected, got)
+            raise CheckFailed(
+                f"expected the keys {sorted(map(str, expected))}{_at(path)}, got {keys}", expected, got
+            )
         for name in expected:
             yield from _leaves(got[name], expected[name], f"{path}[{name!r}]")
     else:
@@ -114,6 +120,11 @@ def _kind(value: Any) -> str:
 
 def _at(path: str) -> str:
     return f" at {path}" if path else ""
+
+
+def is_numeric(value: Any) -> bool:
+    """A tensor or a number."""
+    return isinstance(value, Tensor) or _is_number(value)
 
 
 def _is_number(value: Any) -> bool:
@@ -197,6 +208,7 @@ class Decider(Comparer):
     dtype: torch.dtype
     strict_dtype: bool = False
     compared: int = 0
+    lenient: bool = False  # the expected value was computed from the student's own
     _reached: dict[int, int] = field(default_factory=dict)
 
     def compare(self, key: Key, relation: str, got: Any, expected: Any, path: str) -> None:
@@ -204,6 +216,10 @@ class Decider(Comparer):
         if tolerance.left_out:
             return
         self.compared += 1
+        if self.lenient:
+            size = as_wide(expected).abs().nan_to_num(0, 0, 0) if is_numeric(expected) else torch.zeros(0)
+            largest = float(size.max()) if size.numel() else 0.0
+            tolerance = Tolerance(8 * tolerance.absolute + 64 * UNIT_ROUNDOFF[self.dtype] * largest)
         strict = self.dtype if self.strict_dtype else None
         decide(relation, got, expected, path, tolerance, self.dtype, strict)
 
@@ -254,23 +270,33 @@ def decide(
     if bad.any():
         where = path + first(bad)
         finite = bool((~torch.isfinite(g) & torch.isfinite(e))[bad].any()) if relation == "close" else False
-        raise CheckFailed(_sentence(relation, bad, where, g, e), expected, got, where, "finite" if finite else "value")
+        raise CheckFailed(
+            _sentence(relation, bad, where, g, e), expected, got, where, "finite" if finite else "value"
+        )
 
 
 def _same_form(got: Any, expected: Tensor, path: str, strict: torch.dtype | None) -> None:
     """A tensor of the same shape and kind of dtype, and of dtype `strict` where that is asked."""
     if not isinstance(got, Tensor):
-        raise CheckFailed(f"expected {_kind(expected)}{_at(path)}, got {_kind(got)}", expected, got, path, "type")
+        raise CheckFailed(
+            f"expected {_kind(expected)}{_at(path)}, got {_kind(got)}", expected, got, path, "type"
+        )
     if got.shape != expected.shape:
         raise CheckFailed(
-            f"expected shape {tuple(expected.shape)}{_at(path)}, got {tuple(got.shape)}", expected, got, path, "shape"
+            f"expected shape {tuple(expected.shape)}{_at(path)}, got {tuple(got.shape)}",
+            expected,
+            got,
+            path,
+            "shape",
         )
     kinds = [("complex", t.is_complex()) for t in (got, expected)]
     same = kinds[0] == kinds[1] and got.is_floating_point() == expected.is_floating_point()
     same = same and (got.dtype is torch.bool) == (expected.dtype is torch.bool)
     wanted = strict if strict is not None and expected.is_floating_point() else expected.dtype
     if not same or (strict is not None and got.is_floating_point() and got.dtype != wanted):
-        raise CheckFailed(f"expected dtype {wanted}{_at(path)}, got {got.dtype}", expected, got, path, "dtype")
+        raise CheckFailed(
+            f"expected dtype {wanted}{_at(path)}, got {got.dtype}", expected, got, path, "dtype"
+        )
 
 
 def as_wide(value: Any) -> Tensor:
@@ -334,9 +360,13 @@ _RELATIONS = {
 
 def _sentence(relation: str, bad: Tensor, where: str, g: Tensor, e: Tensor) -> str:
     i = tuple(torch.nonzero(bad)[0].tolist())
-    count = f" ({int(bad.sum())} of {bad.numel()} elements)" if bad.numel() > 1 and relation != "differ" else ""
+    count = (
+        f" ({int(bad.sum())} of {bad.numel()} elements)" if bad.numel() > 1 and relation != "differ" else ""
+    )
     at = f" at {where}" if where else ""
-    words = {"at_least": "at least ", "at_most": "at most ", "above": "above ", "below": "below "}.get(relation, "")
+    words = {"at_least": "at least ", "at_most": "at most ", "above": "above ", "below": "below "}.get(
+        relation, ""
+    )
     return f"{_RELATIONS[relation]}{at}{count}: expected {words}{number(e[i])}, got {number(g[i])}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -47,12 +48,16 @@ def drawn_parameters(check: Check, exercise: Exercise, functions: Sequence[str])
     own = battery.parameters(exercise)
     drawn = []
     for name in inspect.signature(check.body).parameters:
-        if name in check.inputs or (name in own and name != exercise.name) or (name == "state" and exercise.is_class):
+        if (
+            name in check.inputs
+            or (name in own and name != exercise.name)
+            or (name == "state" and exercise.is_class)
+        ):
             drawn.append(name)
         elif name not in functions and name != "reference":
             raise ValueError(
-                f"check {check.name!r}: parameter {name!r} is neither an input of {exercise.name} nor an exercise; "
-                f"give it a domain: @check({exercise.name!r}, {name}=real(...))"
+                f"check {check.name!r}: parameter {name!r} is neither an input of {exercise.name} "
+                f"nor an exercise; give it a domain: @check({exercise.name!r}, {name}=real(...))"
             )
     return drawn
 
@@ -61,7 +66,9 @@ def strategy(check: Check, exercise: Exercise, functions: Sequence[str]) -> st.S
     """The Hypothesis strategy of a check's drawn parameters, as a dict by name."""
     names = drawn_parameters(check, exercise, functions)
     annotations = battery.parameters(exercise)
-    annotations.update({n: p.annotation for n, p in inspect.signature(check.body).parameters.items() if n in check.inputs})
+    annotations.update(
+        {n: p.annotation for n, p in inspect.signature(check.body).parameters.items() if n in check.inputs}
+    )
     methods = {name: d for method in exercise.methods.values() for name, d in method.items()}
     domains = {**methods, **exercise.inputs, **check.inputs}
 
@@ -78,12 +85,14 @@ def strategy(check: Check, exercise: Exercise, functions: Sequence[str]) -> st.S
 
 
 def _draw_state(exercise: Exercise, constructor: list[Any], number: int) -> dict[str, Tensor]:
-    """A state dict for the class, in eighths between -1 and 1; number 0 keeps no structure to rely on either."""
+    """A state dict for the class, its numbers in eighths between -1 and 1."""
     generator = np.random.default_rng(number)
     state = {}
     for name, tensor in exercise.reference(*constructor).state_dict().items():
         eighths = generator.integers(-8, 9, size=tuple(tensor.shape)) / 8
-        state[name] = torch.from_numpy(np.asarray(eighths, dtype=np.float32)) if tensor.is_floating_point() else tensor
+        state[name] = (
+            torch.from_numpy(np.asarray(eighths, dtype=np.float32)) if tensor.is_floating_point() else tensor
+        )
     return state
 
 
@@ -91,7 +100,9 @@ def _key(seed_text: str, *parts: str) -> int:
     return int.from_bytes(hashlib.sha256("\n".join([seed_text, *parts]).encode()).digest()[:16], "big")
 
 
-def draw(check: Check, exercise: Exercise, functions: Sequence[str], course_seed: str, week: str) -> list[Example]:
+def draw(
+    check: Check, exercise: Exercise, functions: Sequence[str], course_seed: str, week: str
+) -> list[Example]:
     """The examples of one check, smallest first, from the course's seed and the check's name alone."""
     if not drawn_parameters(check, exercise, functions):
         return [Example({})]
@@ -179,7 +190,9 @@ def shrink(
     best, left = example, budget
 
     # settings() goes outermost: seed() would take the database away.
-    @settings(max_examples=1000, database=_Saved(example.choices), phases=[Phase.reuse, Phase.shrink], **_QUIET)
+    @settings(
+        max_examples=1000, database=_Saved(example.choices), phases=[Phase.reuse, Phase.shrink], **_QUIET
+    )
     @seed(0)
     @given(strategy(check, exercise, functions))
     def attempt(values: dict[str, Any]) -> None:
@@ -193,8 +206,7 @@ def shrink(
                 best = candidate
             raise _Failing
 
-    try:
+    # HypothesisException says that a run past the budget did not fail again.
+    with contextlib.suppress(_Failing, HypothesisException):
         attempt()
-    except (_Failing, HypothesisException):
-        pass  # the second says that a run past the budget did not fail again
     return best

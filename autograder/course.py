@@ -69,7 +69,9 @@ class Week:
         answers = [inspect.getsource(s.function) for s in self.solutions if s.exercise == check.exercise]
         module = inspect.getsourcefile(self.exercise(check.exercise).reference) or ""
         line = 0 if check.battery else check.body.__code__.co_firstlineno
-        return fingerprint(Path(module).read_bytes(), body, line, *answers, self.exercise(check.exercise).differentiable)
+        return fingerprint(
+            Path(module).read_bytes(), body, line, *answers, self.exercise(check.exercise).differentiable
+        )
 
 
 @dataclass
@@ -95,7 +97,9 @@ class Course:
             for folder in [place.resolve(), *place.resolve().parents]:
                 if (folder / CONFIG).is_file():
                     return cls.load(folder)
-        raise CourseError(f"no {CONFIG} in {places[0].resolve()} or above it: name the course with --course DIR")
+        raise CourseError(
+            f"no {CONFIG} in {places[0].resolve()} or above it: name the course with --course DIR"
+        )
 
     @classmethod
     def load(cls, root: Path) -> Course:
@@ -128,7 +132,9 @@ class Course:
             number = f"week{int(wanted):02d}" if wanted.isdigit() else wanted
             found = [n for n in self.names if n.startswith(number + "_") or n.endswith("_" + wanted)]
         if len(found) != 1:
-            raise CourseError(f"week {name!r} is not in {self.root / 'assignments'}: there are {', '.join(self.names)}")
+            raise CourseError(
+                f"week {name!r} is not in {self.root / 'assignments'}: there are {', '.join(self.names)}"
+            )
         return found[0]
 
     def week(self, name: str) -> Week:
@@ -145,7 +151,9 @@ class Course:
         module = load_module(folder / "assignment.py")
         assignment = getattr(module, "assignment", None)
         if not isinstance(assignment, Assignment):
-            raise CourseError(f"{folder / 'assignment.py'}: expected `assignment = Assignment(title, exercises)`")
+            raise CourseError(
+                f"{folder / 'assignment.py'}: expected `assignment = Assignment(title, exercises)`"
+            )
         exercises = list(assignment.exercises)
         names = [e.name for e in exercises]
         checks: list[Check] = []
@@ -153,20 +161,33 @@ class Course:
             path = folder / f"{tier}_checks.py"
             for check in marked(load_module(path), Check) if path.is_file() else []:
                 if check.exercise not in names:
-                    raise CourseError(f"{path}: check {check.name!r} is of {check.exercise!r}, no exercise of {name}")
+                    raise CourseError(
+                        f"{path}: check {check.name!r} is of {check.exercise!r}, no exercise of {name}"
+                    )
                 if check.tier and check.tier not in TIERS:
                     raise CourseError(f"{path}: tier {check.tier!r} of {check.name!r} is not one of {TIERS}")
                 checks.append(replace(check, tier=check.tier or tier))
-        all_checks = [c for e in exercises for c in [*battery.checks(e), *(c for c in checks if c.exercise == e.name)]]
+        all_checks = [
+            c for e in exercises for c in [*battery.checks(e), *(c for c in checks if c.exercise == e.name)]
+        ]
         solutions: list[Solution] = []
         for kind in ("accepted", "mistakes"):
             path = self.root / "solutions" / name / f"{kind}.py"
             for solution in marked(load_module(path), Solution) if path.is_file() else []:
                 if solution.exercise not in names:
-                    raise CourseError(f"{path}: {solution.name!r} answers {solution.exercise!r}, no exercise of {name}")
+                    raise CourseError(
+                        f"{path}: {solution.name!r} answers {solution.exercise!r}, no exercise of {name}"
+                    )
                 solutions.append(solution)
         return Week(
-            name, folder, assignment.title, exercises, all_checks, solutions, self.seed, self.root / ".autograder"
+            name,
+            folder,
+            assignment.title,
+            exercises,
+            all_checks,
+            solutions,
+            self.seed,
+            self.root / ".autograder",
         )
 
 

@@ -139,7 +139,11 @@ class Drawing:
     @property
     def noise(self) -> np.random.Generator | None:
         """The jitter of the current parameter, or None where this example has none."""
-        return np.random.default_rng([self._jitter, zlib.crc32(self._current.encode())]) if self._jitter else None
+        return (
+            np.random.default_rng([self._jitter, zlib.crc32(self._current.encode())])
+            if self._jitter
+            else None
+        )
 
     def integer(self, low: int, high: int) -> int:
         """An integer from low to high, both included."""
@@ -152,7 +156,9 @@ class Drawing:
     def array(self, shape: Sequence[int], options: Sequence[Any]) -> np.ndarray:
         """An array whose elements are options; counterexamples shrink towards the first."""
         element = st.sampled_from(list(options))
-        return np.array([self.draw(element) for _ in range(math.prod(shape))], dtype=np.float64).reshape(shape)
+        return np.array([self.draw(element) for _ in range(math.prod(shape))], dtype=np.float64).reshape(
+            shape
+        )
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:
@@ -194,7 +200,9 @@ def real(
     return Domain(f"real({low}, {high}, edge={edge}, scale={scale}, dims={dims})", draw, edge is not None)
 
 
-def positive(edge: float | Sequence[float] | None = None, scale: float = 1.0, dims: str | None = None) -> Domain:
+def positive(
+    edge: float | Sequence[float] | None = None, scale: float = 1.0, dims: str | None = None
+) -> Domain:
     """Positive tensors around `scale`; the edge check also draws edge and 1 / edge."""
 
     def draw(d: Drawing) -> torch.Tensor:

@@ -24,7 +24,7 @@ class Exercise:
     parameters are those of the constructor, and `methods` says with what its methods are called.
     """
 
-    reference: Callable[..., Any]
+    reference: Any  # a function or a class
     inputs: Mapping[str, Domain] = field(default_factory=dict)
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     differentiable: bool | tuple[str, ...] = False
@@ -35,7 +35,7 @@ class Exercise:
 
     @property
     def name(self) -> str:
-        return self.reference.__name__
+        return str(self.reference.__name__)
 
     @property
     def is_class(self) -> bool:
@@ -72,7 +72,14 @@ def exercise(
     if not isinstance(differentiable, bool):
         differentiable = tuple(differentiable)
     return Exercise(
-        reference, inputs or {}, sizes or {}, differentiable, methods or {}, tuple(uses), points or {}, without or {}
+        reference,
+        inputs or {},
+        sizes or {},
+        differentiable,
+        methods or {},
+        tuple(uses),
+        points or {},
+        without or {},
     )
 
 
@@ -147,10 +154,22 @@ def check(
 
     def mark(body: Callable[..., None]) -> Callable[..., None]:
         if not body.__doc__:
-            raise ValueError(f"check {body.__name__!r} needs a docstring: students read it when the check fails")
+            raise ValueError(
+                f"check {body.__name__!r} needs a docstring: students read it when the check fails"
+            )
         title = inspect.cleandoc(body.__doc__)
         body.__autograder__ = Check(  # type: ignore[attr-defined]
-            exercise, body.__name__, body, title, tier or "", points, examples, inputs, mode, double, gate=gate
+            exercise,
+            body.__name__,
+            body,
+            title,
+            tier or "",
+            points,
+            examples,
+            inputs,
+            mode,
+            double,
+            gate=gate,
         )
         return body
 
@@ -168,7 +187,7 @@ def accepted(exercise: str) -> Callable[[Any], Any]:
 
 
 def mistake(exercise: str, sentence: str) -> Callable[[Any], Any]:
-    """Mark a function or class as a wrong answer to `exercise`; the sentence tells the student what is wrong."""
+    """Mark a function or class as a wrong answer to `exercise`; the sentence tells students what is wrong."""
 
     def mark(function: Any) -> Any:
         function.__autograder__ = Solution(exercise, function.__name__, function, sentence)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import atexit
+import multiprocessing
 import platform
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from autograder import __version__, results
+from autograder import __version__
 from autograder.course import Course
 from autograder.judge import Bench, LocalReplayer
 from autograder.results import CellProblem, ExerciseResult, Report
@@ -93,11 +97,14 @@ def grade_submission(
         for i, exercise in enumerate(ready.week.exercises):
             progress(exercise.name)
             report.exercises[i] = ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
+        _excuse(ready, report, sitting)
         report.cells = cell_problems(sitting)
-        _explain_missing(report)
+        _explain_missing(report, submission)
     except Exception as error:
         report.status = "fault"
-        report.problems.append(f"a fault of the grader, not of the submission: {type(error).__name__}: {error}")
+        report.problems.append(
+            f"a fault of the grader, not of the submission: {type(error).__name__}: {error}"
+        )
     finally:
         sitting.close()
     if any(e.status == "fault" for e in report.exercises):
@@ -110,7 +117,9 @@ def grade_submission(
 
 def _empty_report(ready: Bench, submission: Submission, zygote: Zygote, tier: str) -> Report:
     week, tiers = ready.week, TIERS_UP_TO[tier]
-    exercises = [ExerciseResult(e.name, 0, week.max_points(e.name, tiers), status="failed") for e in week.exercises]
+    exercises = [
+        ExerciseResult(e.name, 0, week.max_points(e.name, tiers), status="failed") for e in week.exercises
+    ]
     return Report(
         assignment=week.name,
         title=week.title,
@@ -144,29 +153,105 @@ def cell_problems(sitting: Sitting) -> list[CellProblem]:
     return problems
 
 
-def _explain_missing(report: Report) -> None:
-    """Say of a missing function what kept its cell from defining it, where a cell broke."""
-    broken = [c for c in report.cells if c.name != "NotImplementedError"]
+def _excuse(ready: Bench, report: Report, sitting: Sitting) -> None:
+    """Judge again what calls the student's own wrong answers to earlier exercises."""
+    from autograder.replay import OneByOne
+
+    tiers = tuple(report.tiers)
+    wrong: list[str] = []
+    for i, exercise in enumerate(ready.week.exercises):
+        result = report.exercises[i]
+        broken = [name for name in exercise.uses if name in wrong]
+        if broken and result.status in ("failed", "partial") and ready.can_shrink:
+            report.exercises[i] = result = ready.excuse(result, OneByOne(sitting), broken, tiers)
+        if result.status in ("failed", "partial") and not exercise.is_class:
+            wrong.append(exercise.name)
+
+
+def _explain_missing(report: Report, submission: Submission) -> None:
+    """Say of a missing function what kept its cell from defining it, or what the cell defines instead."""
+    broken = [c for c in report.cells if c.name != "NotImplementedError" and c.message]
+    names = {e.name for e in report.exercises}
     for exercise in report.exercises:
-        if exercise.status == "missing" and broken:
-            cells = ", ".join(f"code cell {c.cell} ({c.name}: {c.message.splitlines()[0]})" for c in broken[:3] if c.message)
-            exercise.notes.append(f"{exercise.name} is not defined after the notebook has run; did not finish: {cells}")
+        if exercise.status != "missing":
+            continue
+        others = [
+            n
+            for c in submission.code
+            if c.grade_id == exercise.name
+            for n in _defined(c.source)
+            if n not in names
+        ]
+        if others:
+            exercise.notes.append(
+                f"its cell defines {', '.join(others)} instead: the name must be {exercise.name}"
+            )
+        elif broken:
+            cells = "; ".join(
+                f"code cell {c.cell} ({c.name}: {c.message.splitlines()[0]})" for c in broken[:3]
+            )
+            exercise.notes.append(f"cells that did not run to their end: {cells}")
+
+
+def _defined(source: str) -> list[str]:
+    """The functions and classes that a cell defines."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return []
+    return [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+
+
+def grade_path(root: Path, week: str, student: str, path: Path, tier: str, limits: Limits | None) -> Report:
+    """Grade one file with this process' own bench and zygote: the job of a worker."""
+    from autograder.submissions import read_submission
+
+    ready = bench(root, week)
+    return grade_submission(ready, read_submission(path, week, student), _zygote(), tier, limits)
+
+
+@lru_cache(maxsize=1)
+def _zygote() -> Zygote:
+    from autograder.guests import Zygote
+
+    zygote = Zygote()
+    atexit.register(zygote.close)
+    return zygote
 
 
 def grade_all(
-    ready: Bench,
-    submissions: Sequence[Submission],
-    zygote: Zygote,
+    root: Path,
+    week: str,
+    submissions: Sequence[tuple[str, Path]],
     tier: str = "hidden",
-    done: Callable[[Report], None] = lambda report: None,
-) -> list[Report]:
-    """Grade submissions one after another; `done` is told each report as it comes."""
-    reports = []
-    for submission in submissions:
-        report = grade_submission(ready, submission, zygote, tier)
-        done(report)
-        reports.append(report)
-    return reports
+    limits: Limits | None = None,
+    jobs: int = 1,
+) -> Iterator[Report]:
+    """Grade submissions, each in guests of its own; reports come as they are ready.
+
+    Args:
+        root: the course folder.
+        week: the assignment's full name.
+        submissions: (student, path) of each.
+        tier: "public" or "hidden".
+        limits: of each guest.
+        jobs: how many judges, each a process with a zygote.
+    """
+    if jobs <= 1 or len(submissions) <= 1:
+        for student, path in submissions:
+            yield grade_path(root, week, student, path, tier, limits)
+        return
+    bench(root, week).prepare(TIERS_UP_TO[tier])  # once, not in every judge
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        min(jobs, len(submissions)), mp_context=context, initializer=_one_thread
+    ) as pool:
+        futures = [
+            pool.submit(grade_path, root, week, student, path, tier, limits) for student, path in submissions
+        ]
+        for future in as_completed(futures):
+            yield future.result()
 
 
-__all__ = ["bench", "cell_problems", "grade_all", "grade_function", "grade_submission", "results"]
+def _one_thread() -> None:
+    torch.set_num_threads(1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,7 +37,10 @@ class Exact:
         self._session = LocalSession(namespace)
 
     def perform(self, request: Request) -> Reply:
-        request = {k: cast(v, torch.float64) if k in ("args", "state", "cotangents") else v for k, v in request.items()}
+        request = {
+            k: cast(v, torch.float64) if k in ("args", "state", "cotangents") else v
+            for k, v in request.items()
+        }
         with noise_paused(True):
             return self._session.perform(request)
 
@@ -133,10 +138,12 @@ def dtype_of(check: Check) -> torch.dtype:
 class Bench:
     """A week made ready for judging: examples, tolerances and the answers of known mistakes, made once."""
 
+    can_shrink = True
+
     def __init__(self, week: Week) -> None:
         self.week = week
         self._materials: dict[tuple[str, str, str], Material] = {}
-        self._traces: dict[tuple[str, str, str, str], list[list[Any]]] = {}
+        self._traces: dict[tuple[str, str, str, str], list[tuple[list[Any], bool]]] = {}
         self.exact = Exact(week.references)
         self.signatures = signatures_of(week.references)
 
@@ -149,7 +156,15 @@ class Bench:
     def corpus_id(self, tiers: tuple[str, ...]) -> str:
         """Identifies the examples of all checks in these tiers; says nothing of the seed."""
         checks = [c for c in self.week.checks if c.tier in tiers]
-        return store.fingerprint(*(wire.encode([dict(t.example.values) for t in self.material(c).trials]) for c in checks))
+        return store.fingerprint(
+            *(wire.encode([dict(t.example.values) for t in self.material(c).trials]) for c in checks)
+        )
+
+    def prepare(self, tiers: tuple[str, ...]) -> None:
+        """Make the examples and tolerances of all checks in these tiers."""
+        for check in self.week.checks:
+            if check.tier in tiers:
+                self.material(check)
 
     def material(self, check: Check) -> Material:
         """The examples of a check with their tolerances."""
@@ -166,7 +181,9 @@ class Bench:
         saved = store.load(folder / f"{name}.examples", drawn)
         if saved is None:
             examples = self._draw(check)
-            store.save(folder / f"{name}.examples", drawn, [[dict(e.values), list(e.choices)] for e in examples])
+            store.save(
+                folder / f"{name}.examples", drawn, [[dict(e.values), list(e.choices)] for e in examples]
+            )
         else:
             examples = [Example(values, tuple(choices)) for values, choices in saved]
         saved = store.load(folder / f"{name}.tolerances", earned)
@@ -180,16 +197,17 @@ class Bench:
     def _keys(self, check: Check) -> tuple[str, str]:
         """Fingerprints of what a check's examples and their tolerances depend on."""
         exercise = self.week.exercise(check.exercise)
-        declared = store.fingerprint(
-            self.week.seed, self.week.name, check.exercise, check.tier, check.name, check.mode, check.examples,
-            exercise.signature, exercise.inputs, exercise.sizes, exercise.methods, check.inputs,
-            store.source_of([_ENGINE / "domains.py", _ENGINE / "corpus.py", _ENGINE / "probes.py"]),
-        )  # fmt: skip
+        how = (check.exercise, check.tier, check.name, check.mode, check.examples, check.inputs)
+        what = (exercise.signature, exercise.inputs, exercise.sizes, exercise.methods)
+        drawing = store.source_of(_ENGINE / f"{name}.py" for name in ("domains", "corpus", "probes"))
+        declared = store.fingerprint(self.week.seed, self.week.name, how, what, drawing)
         course = self.week.sources(check)
         if check.gate:  # its examples include those that mistakes shrink to
             declared = store.fingerprint(declared, course)
         engine = store.source_of(_ENGINE / f"{name}.py" for name in _JUDGES)
-        return declared, store.fingerprint(declared, course, engine, torch.__version__, torch.backends.cpu.get_cpu_capability())
+        return declared, store.fingerprint(
+            declared, course, engine, torch.__version__, torch.backends.cpu.get_cpu_capability()
+        )
 
     def _draw(self, check: Check) -> list[Example]:
         """The examples of a check; for gates with those to which each known mistake shrinks."""
@@ -222,8 +240,10 @@ class Bench:
 
     def _calibrations(self, check: Check, examples: Sequence[Example]) -> list[Calibration]:
         exact = [record(self._reference_run(check, e, torch.float64)) for e in examples]
-        scales = _medians([scales_of(c) for c in exact])
-        return [self.calibrate(check, e, scales=scales, exact=c) for e, c in zip(examples, exact, strict=True)]
+        scales = _typical([scales_of(c) for c in exact])
+        return [
+            self.calibrate(check, e, scales=scales, exact=c) for e, c in zip(examples, exact, strict=True)
+        ]
 
     def calibrate(self, check: Check, example: Example, runs: int = RUNS, **more: Any) -> Calibration:
         """The tolerances of one example; fewer runs are quicker and leave out the accepted answers."""
@@ -232,7 +252,9 @@ class Bench:
         moved = []
         if check.battery and check.name == "gradients":
             moved = [
-                self._reference_run(check, _moved(self.week.exercise(check.exercise), example, step), torch.float64)
+                self._reference_run(
+                    check, _moved(self.week.exercise(check.exercise), example, step), torch.float64
+                )
                 for step in (KINK_STEP, -KINK_STEP)
             ]
         return calibrate(
@@ -243,6 +265,10 @@ class Bench:
             runs=runs,
             **more,
         )
+
+    def session(self, namespace: Mapping[str, Any]) -> Session:
+        """A session with these functions in this process."""
+        return LocalSession(namespace)
 
     def namespace(self, solution: Solution) -> dict[str, Any]:
         """The references, with one answer in its exercise's place."""
@@ -261,24 +287,42 @@ class Bench:
         """An example's values in the dtype in which the check is run."""
         return cast(dict(example.values), dtype or dtype_of(check))
 
+    def answers(self, trial: Trial) -> Session:
+        """The reference's answers on an example."""
+        return self.exact
+
     # Judging
 
-    def job(self, check: Check, trial: Trial, reference: Session | None = None) -> Callable[[Session], Outcome]:
-        """What judges one example, given a session."""
+    def job(
+        self, check: Check, trial: Trial, reference: Callable[[Session], Session] | None = None
+    ) -> Callable[[Session], Outcome]:
+        """What judges one example, given a session; `reference` makes another reference than the week's."""
         values = self.values(check, trial.example)
 
         def run(session: Session) -> Outcome:
             log: Log = []
-            decider = Decider(trial.calibration.tolerances, dtype_of(check), strict_dtype=check.double)
+            decider = Decider(
+                trial.calibration.tolerances, dtype_of(check), check.double, lenient=bool(reference)
+            )
             error: CheckFailed | CallFailed | None = None
             with comparing(decider):
                 try:
-                    run_body(self.week, check, session, reference or self.exact, values, log)
+                    right = reference(session) if reference else self.answers(trial)
+                    run_body(self.week, check, session, right, values, log)
                 except (CheckFailed, CallFailed) as failure:
                     error = failure
-                except (TypeError, ValueError, RuntimeError, LookupError, AttributeError, ArithmeticError) as failure:
+                except (
+                    TypeError,
+                    ValueError,
+                    RuntimeError,
+                    LookupError,
+                    AttributeError,
+                    ArithmeticError,
+                ) as failure:
                     # The reference's values do not do that: what the student's function returned is unusable.
-                    error = CheckFailed(f"the result can't be used: {type(failure).__name__}: {failure}", kind="type")
+                    error = CheckFailed(
+                        f"the result can't be used: {type(failure).__name__}: {failure}", kind="type"
+                    )
             return Outcome(error, log, decider.compared)
 
         return run
@@ -289,7 +333,6 @@ class Bench:
         replayer: Replayer,
         tiers: tuple[str, ...] = ("public", "hidden"),
         shrink: bool = True,
-        reference: Session | None = None,
     ) -> ExerciseResult:
         """Judge one exercise; `replayer` holds the student's functions."""
         checks = self.week.checks_of(name, tiers)
@@ -303,26 +346,29 @@ class Bench:
             if absent is not None:
                 judged.append(_result(check, results.SKIPPED, _not_run(absent)))
                 continue
-            outcomes = self._replay(check, replayer, reference)
-            result = self._verdict(check, outcomes, replayer, shrink)
+            outcomes = replayer.replay([self.job(check, t) for t in self.material(check).judged])
+            result = self._verdict(check, outcomes, replayer, shrink and self.can_shrink)
             judged.append(result)
             if result.verdict == results.FAILED:
                 diagnosis = diagnosis or self.diagnose(check, outcomes)
                 error = next(o.error for o in outcomes if o.error is not None)
                 if isinstance(error, CallFailed) and error.kind in _DEATHS:
                     deaths += 1
-                if isinstance(error, CallFailed) and (check.gate and is_absent(error) or deaths >= MOST_DEATHS):
+                if isinstance(error, CallFailed) and (
+                    (check.gate and is_absent(error)) or deaths >= MOST_DEATHS
+                ):
                     absent = error
         return _exercise_result(name, checks, judged, diagnosis, absent)
 
-    def _replay(self, check: Check, replayer: Replayer, reference: Session | None = None) -> list[Outcome]:
-        return replayer.replay([self.job(check, t, reference) for t in self.material(check).judged])
-
-    def _verdict(self, check: Check, outcomes: list[Outcome], replayer: Replayer, shrink: bool) -> CheckResult:
+    def _verdict(
+        self, check: Check, outcomes: list[Outcome], replayer: Replayer, shrink: bool
+    ) -> CheckResult:
         material = self.material(check)
         counts = {"examples": len(outcomes), "left_out": len(material.left_out)}
         if not outcomes:
-            return _result(check, results.FAULT, "every example was left out: the check can't be judged", **counts)
+            return _result(
+                check, results.FAULT, "every example was left out: the check can't be judged", **counts
+            )
         failing = [i for i, o in enumerate(outcomes) if o.error is not None]
         if not failing:
             return _result(check, results.PASSED, "", points=check.points, **counts)
@@ -362,6 +408,61 @@ class Bench:
             got, expected, where = explain(error), "", ""
         return Counterexample(script(outcome.log, self.signatures), expected, got, where)
 
+    def excuse(
+        self, result: ExerciseResult, sessions: Replayer, broken: Sequence[str], tiers: tuple[str, ...]
+    ) -> ExerciseResult:
+        """Judge again an exercise that calls the student's own, wrong answers to earlier ones.
+
+        It counts if it agrees with the reference composed with those answers; a property that fails is
+        excused where the composed reference fails it too.
+
+        Args:
+            result: what came out against the reference alone.
+            sessions: holds the student's functions; its calls may not be batched.
+            broken: the earlier exercises that are wrong.
+        """
+        exercise = self.week.exercise(result.name)
+
+        def reference(session: Session) -> Session:
+            return Exact({**self.week.references, exercise.name: composed(exercise, broken, session)})
+
+        checks = self.week.checks_of(exercise.name, tiers)
+        judged = []
+        for check, before in zip(checks, result.checks, strict=True):
+            if before.verdict not in (results.FAILED,):
+                judged.append(
+                    replace(
+                        before, message="", points=check.points if before.verdict == results.PASSED else 0
+                    )
+                )
+                continue
+            trials = self.material(check).judged
+            if check.battery:
+                right = all(
+                    o.error is None for o in sessions.replay([self.job(check, t, reference) for t in trials])
+                )
+            else:
+                right = any(
+                    self.job(check, t)(reference(session)).error is not None
+                    for t in trials
+                    for session in [_Direct(sessions)]
+                )
+            judged.append(
+                _result(check, results.PASSED, "", points=check.points, examples=len(trials))
+                if right
+                else before
+            )
+        again = _exercise_result(exercise.name, checks, judged, result.misconception, None)
+        if again.score <= result.score:
+            return result
+        names = " and ".join(broken)
+        again.notes = [
+            *result.notes,
+            f"judged with your own {names}, which it calls and which is wrong: that costs nothing here",
+        ]
+        again.misconception = "" if again.score == again.max_score else again.misconception
+        return again
+
     # Diagnosis
 
     def diagnose(self, check: Check, outcomes: list[Outcome]) -> str:
@@ -373,14 +474,16 @@ class Bench:
         mine = [trace(o.log) for o in outcomes]
         named = []
         for solution in self.week.solutions_of(check.exercise, mistakes=True):
-            theirs = self._mistake_traces(check, solution, trials)
+            theirs = self.mistake_traces(check, solution, trials)
             if all(theirs[i][1] and same_trace(mine[i], theirs[i][0]) for i in failing):
-                named.append((solution, all(same_trace(m, t) for m, (t, _) in zip(mine, theirs, strict=True))))
+                named.append(
+                    (solution, all(same_trace(m, t) for m, (t, _) in zip(mine, theirs, strict=True)))
+                )
         if len(named) > 1:
             named = [n for n in named if n[1]]
         return named[0][0].sentence or "" if len(named) == 1 else ""
 
-    def _mistake_traces(
+    def mistake_traces(
         self, check: Check, solution: Solution, trials: list[Trial]
     ) -> list[tuple[list[Any], bool]]:
         """For each example: the mistake's trace, and whether it fails there."""
@@ -396,7 +499,7 @@ MOST_DEATHS = 2  # of guests in one exercise
 
 
 def is_absent(error: CallFailed) -> bool:
-    """There is nothing to judge: the function is missing, was left as it was handed out, or ends its process."""
+    """Nothing can be judged: the function is missing, left as it was handed out, or ends its process."""
     return error.kind == "missing" or error.type == "NotImplementedError" or error.kind in _DEATHS
 
 
@@ -465,7 +568,11 @@ def same_trace(mine: Any, theirs: Any) -> bool:
         size = float(scale.max()) if scale.numel() else 0.0
         return torch.allclose(mine, theirs, rtol=64 * u, atol=64 * u * max(size, 1e-3), equal_nan=True)
     if isinstance(mine, float) and isinstance(theirs, float):
-        return abs(mine - theirs) <= 1e-9 * max(1.0, abs(theirs)) or mine == theirs or (mine != mine and theirs != theirs)
+        return (
+            abs(mine - theirs) <= 1e-9 * max(1.0, abs(theirs))
+            or mine == theirs
+            or (mine != mine and theirs != theirs)
+        )
     if isinstance(mine, (list, tuple)) and isinstance(theirs, (list, tuple)):
         return len(mine) == len(theirs) and all(map(same_trace, mine, theirs))
     if isinstance(mine, dict) and isinstance(theirs, dict):
@@ -473,12 +580,15 @@ def same_trace(mine: Any, theirs: Any) -> bool:
     return type(mine) is type(theirs) and bool(mine == theirs)
 
 
-def _medians(scales: Iterable[dict[Key, float]]) -> dict[Key, float]:
+def _typical(scales: Iterable[dict[Key, float]]) -> dict[Key, float]:
+    """The median magnitude of each comparison over the corpus, or a share of the largest."""
     gathered: dict[Key, list[float]] = {}
     for scale in scales:
         for key, value in scale.items():
             gathered.setdefault(key, []).append(value)
-    return {key: sorted(values)[len(values) // 2] for key, values in gathered.items()}
+    return {
+        key: max(sorted(values)[len(values) // 2], 0.01 * max(values)) for key, values in gathered.items()
+    }
 
 
 def _moved(exercise: Exercise, example: Example, step: float) -> Example:
@@ -493,7 +603,9 @@ def _moved(exercise: Exercise, example: Example, step: float) -> Example:
 def _shift(value: Any, step: float, generator: torch.Generator) -> Any:
     if isinstance(value, torch.Tensor) and value.is_floating_point():
         wide = value.to(torch.float64)
-        return wide + step * (1 + wide.abs()) * torch.randn(wide.shape, generator=generator, dtype=torch.float64)
+        return wide + step * (1 + wide.abs()) * torch.randn(
+            wide.shape, generator=generator, dtype=torch.float64
+        )
     if isinstance(value, (list, tuple)):
         return type(value)(_shift(v, step, generator) for v in value)
     if isinstance(value, dict):
@@ -501,14 +613,60 @@ def _shift(value: Any, step: float, generator: torch.Generator) -> Any:
     return value
 
 
-def composed(week: Week, exercise: Exercise, namespace: Mapping[str, Any]) -> Callable[..., Any]:
-    """The reference of `exercise` calling the functions of `namespace` instead of the references."""
+class _Direct:
+    """A session that hands each call to a replayer of its own."""
+
+    def __init__(self, replayer: Replayer) -> None:
+        self._replayer = replayer
+
+    def perform(self, request: Request) -> Reply:
+        replies: list[Reply] = []
+
+        def ask(session: Session) -> Outcome:
+            replies.append(session.perform(request))
+            return Outcome(None, [])
+
+        self._replayer.replay([ask])
+        return replies[0]
+
+
+class _Remote(torch.autograd.Function):
+    """A student's function of tensors inside a reference: its gradient is asked of the student too."""
+
+    @staticmethod
+    def forward(ctx: Any, function: Function, *args: Any) -> Any:
+        ctx.function, ctx.args = function, args
+        return function(*(a.detach() if isinstance(a, torch.Tensor) else a for a in args))
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        args = [a.detach() if isinstance(a, torch.Tensor) else a for a in ctx.args]
+        wrt = [i for i, a in enumerate(args) if isinstance(a, torch.Tensor) and a.is_floating_point()]
+        gradients = ctx.function.ask(args, wrt=wrt, cotangents=list(cotangents))["gradients"]
+        by_position = dict(zip(wrt, gradients, strict=True))
+        return (None, *(by_position.get(i) for i in range(len(args))))
+
+
+def composed(exercise: Exercise, names: Sequence[str], session: Session) -> Any:
+    """The reference of `exercise`, calling the session's functions `names` instead of the references."""
+    calls = {name: functools.partial(_Remote.apply, Function(name, session)) for name in names}
     reference = exercise.reference
-    if not isinstance(reference, types.FunctionType):
-        return reference
-    patched = {**reference.__globals__, **namespace}
-    copy = types.FunctionType(reference.__code__, patched, reference.__name__, reference.__defaults__)
-    copy.__kwdefaults__ = reference.__kwdefaults__
-    return copy
+    if not exercise.is_class:
+        return _patched(reference, calls)
+    methods = {
+        n: _patched(f, calls) for n, f in vars(reference).items() if inspect.isfunction(f) and n != "__init__"
+    }
+    return type(reference.__name__, (reference,), methods)
 
 
+def _patched(function: Any, names: Mapping[str, Any]) -> Any:
+    """A copy of a function that finds other functions under some global names."""
+    patched = types.FunctionType(
+        function.__code__,
+        {**function.__globals__, **names},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    patched.__kwdefaults__ = function.__kwdefaults__
+    return patched

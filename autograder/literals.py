@@ -139,8 +139,10 @@ def _statement(
 
 
 def _variable(class_name: str, names: Mapping[int, str]) -> str:
-    base = "".join("_" + c.lower() if c.isupper() and i and not class_name[i - 1].isupper() else c.lower()
-                   for i, c in enumerate(class_name))
+    base = "".join(
+        "_" + c.lower() if c.isupper() and i and not class_name[i - 1].isupper() else c.lower()
+        for i, c in enumerate(class_name)
+    )
     taken = sum(1 for n in names.values() if n.startswith(base))
     return base + (str(taken + 1) if taken else "")
 
@@ -153,5 +155,7 @@ def signatures_of(references: Mapping[str, Any]) -> dict[str, list[str]]:
         if inspect.isclass(reference):
             for method, function in vars(reference).items():
                 if inspect.isfunction(function):
-                    found[f"{name}.{method}"] = [p for p in inspect.signature(function).parameters if p != "self"]
+                    found[f"{name}.{method}"] = [
+                        p for p in inspect.signature(function).parameters if p != "self"
+                    ]
     return found

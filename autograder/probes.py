@@ -51,7 +51,9 @@ class TimeModel(nn.Module):
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         if not isinstance(t, Tensor) or t.shape != x.shape[:1]:
             got = f"shape {tuple(t.shape)}" if isinstance(t, Tensor) else type(t).__name__
-            raise ValueError(f"model(x, t) takes t as a tensor of shape ({x.shape[0] if x.ndim else ''},), not {got}")
+            raise ValueError(
+                f"model(x, t) takes t as a tensor of shape ({x.shape[0] if x.ndim else ''},), not {got}"
+            )
         t = t.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
         self.calls += self.counting
         return torch.tanh(self.a * x + self.b) * torch.cos(self.c * t + 1) + t * x / 4 + self.calls / 8
@@ -76,6 +78,8 @@ class TokenModel(nn.Module):
     with a weight that falls with distance, so that a wrong or a reordered prefix gives other logits.
     """
 
+    table: Tensor
+
     def __init__(self, table: Tensor, decay: float = 0.25) -> None:
         super().__init__()
         self.register_buffer("table", table)
@@ -85,12 +89,16 @@ class TokenModel(nn.Module):
         if not isinstance(tokens, Tensor) or tokens.ndim != 2:
             got = f"shape {tuple(tokens.shape)}" if isinstance(tokens, Tensor) else type(tokens).__name__
             raise ValueError(f"model(tokens) takes a (B, T) tensor of token indices, not {got}")
-        state = torch.zeros_like(self.table[tokens[:, 0]]) if tokens.shape[1] else None
+        state = torch.zeros_like(self.table[tokens[:, 0]]) if tokens.shape[1] else self.table[:0]
         logits = []
         for t in range(tokens.shape[1]):
             state = self.decay * state + self.table[tokens[:, t]]
             logits.append(state)
-        return torch.stack(logits, 1) if logits else self.table.new_zeros(tokens.shape[0], 0, self.table.shape[0])
+        return (
+            torch.stack(logits, 1)
+            if logits
+            else self.table.new_zeros(tokens.shape[0], 0, self.table.shape[0])
+        )
 
 
 KINDS: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in (TimeModel, Power, TokenModel)}

@@ -16,7 +16,16 @@ import torch
 from torch import Tensor
 
 from autograder.calls import CallFailed, tree_leaves, tree_map
-from autograder.comparisons import UNIT_ROUNDOFF, CheckFailed, Decider, Key, Tolerance, comparing, decide, is_exact
+from autograder.comparisons import (
+    UNIT_ROUNDOFF,
+    CheckFailed,
+    Decider,
+    Key,
+    Tolerance,
+    comparing,
+    decide,
+    is_exact,
+)
 from autograder.course import Week
 from autograder.exercises import Check, Exercise
 from autograder.judge import Bench, LocalReplayer, Perturbed, dtype_of, run_body
@@ -55,16 +64,25 @@ class Qualification:
     def to_dict(self) -> dict[str, Any]:
         """For --format json: totals by kind, the matrix and the exceptions."""
         totals = {}
-        for name, kinds in (("accepted", ("reference", "accepted")), ("mistakes", ("mistake",)), ("stubs", ("stub",))):
+        for name, kinds in (
+            ("accepted", ("reference", "accepted")),
+            ("mistakes", ("mistake",)),
+            ("stubs", ("stub",)),
+        ):
             rows = [r for r in self.rows if r.kind in kinds]
             totals[name] = {"total": len(rows), "as_expected": sum(r.as_expected for r in rows)}
-        return {"week": self.week, **totals, "exceptions": self.exceptions, "rows": [asdict(r) for r in self.rows]}
+        return {
+            "week": self.week,
+            **totals,
+            "exceptions": self.exceptions,
+            "rows": [asdict(r) for r in self.rows],
+        }
 
 
 def qualify(
     week: Week, progress: Callable[[str], None] = lambda exercise: None, only: Collection[str] | None = None
 ) -> Qualification:
-    """Qualify the exercises of a week, all or `only` some. `progress` is told each one's name as it begins."""
+    """Qualify the exercises of a week, or `only` some; `progress` is told each one's name as it begins."""
     bench = Bench(week)
     found = Qualification(week.name)
     for exercise in week.exercises:
@@ -75,7 +93,9 @@ def qualify(
             found.rows.append(row)
             if row.problem:
                 found.exceptions.append(f"{row.exercise}: {row.kind} {row.answer}: {row.problem}")
-        found.exceptions.extend(f"{exercise.name}: {problem}" for problem in _check_problems(bench, exercise, found))
+        found.exceptions.extend(
+            f"{exercise.name}: {problem}" for problem in _check_problems(bench, exercise, found)
+        )
     return found
 
 
@@ -99,7 +119,9 @@ def _rows(bench: Bench, exercise: Exercise) -> Iterator[Row]:
         if result.score >= result.max_score:
             problem = "loses no points"
         elif result.misconception != solution.sentence:
-            problem = f"is diagnosed as {result.misconception!r}" if result.misconception else "is not diagnosed"
+            problem = (
+                f"is diagnosed as {result.misconception!r}" if result.misconception else "is not diagnosed"
+            )
         yield _row(exercise, "mistake", solution.name, result, problem)
     for name, answer in stubs(bench.week, exercise):
         result = judge(answer)

@@ -26,7 +26,9 @@ class Sitting:
     cells: Sequence[Cell]
     limits: Limits
     results: list[CellResult | None] = field(default_factory=list)  # of the cells, in the first guest
-    fatal: dict[int, GuestDied] = field(default_factory=dict)  # cells that ended their guest, left out afterwards
+    fatal: dict[int, GuestDied] = field(
+        default_factory=dict
+    )  # cells that ended their guest, left out afterwards
     deaths: int = 0
     cpu_seconds: float = 0.0
     _guest: Guest | None = None
@@ -45,7 +47,7 @@ class Sitting:
             except GuestDied as death:
                 done = death.answered
                 self.fatal[left[len(done)]] = death
-            if first or len(self.fatal) and not self._complete:
+            if first or (len(self.fatal) and not self._complete):
                 self.results = [None] * len(self.cells)
                 for i, result in zip(left, done, strict=False):
                     self.results[i] = result
@@ -91,6 +93,16 @@ class Sitting:
             break
         return [o for o in outcomes if o is not None]
 
+    def ask(self, request: Request) -> Reply:
+        """One call; a guest that dies over it gives an error."""
+        if self.deaths >= MOST_DEATHS_IN_CALLS:
+            return _gone("died", "not run: earlier calls ended too many guests")
+        try:
+            return self.guest().perform([request])[0]
+        except GuestDied as death:
+            self.deaths += 1
+            return _gone(death.kind, death.detail)
+
     def _round(
         self, jobs: Sequence[Job], todo: Sequence[int], outcomes: list[Outcome | None]
     ) -> tuple[int, GuestDied, bool] | None:
@@ -127,6 +139,26 @@ class Sitting:
                     return culprit, death, True
                 return culprit, death, False
         return None
+
+
+@dataclass
+class OneByOne:
+    """Replays jobs one after another outside of greenlets, which autograd's backward can't be left from."""
+
+    sitting: Sitting
+
+    def replay(self, jobs: Sequence[Job]) -> list[Outcome]:
+        return [job(_Asking(self.sitting)) for job in jobs]
+
+
+@dataclass
+class _Asking:
+    """A session that asks at once."""
+
+    sitting: Sitting
+
+    def perform(self, request: Request) -> Reply:
+        return self.sitting.ask(request)
 
 
 class _Calling:

@@ -12,6 +12,8 @@ from typing import Any
 
 from autograder import wire
 
+LIMITS = wire.Limits(frame_bytes=256 << 20, values=1 << 24, tensors=1 << 22)
+
 
 def fingerprint(*parts: object) -> str:
     """A short hash of the parts' texts."""
@@ -33,7 +35,8 @@ def save(path: Path, key: str, value: Any) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(zlib.compress(wire.encode([key, value]), 6))
+            file.write(zlib.compress(wire.encode([key, value], LIMITS), 6))
+        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -52,7 +55,7 @@ def load(path: Path, key: str) -> Any:
 def unpack(data: bytes) -> Any:
     """What `save` wrote."""
     inflate = zlib.decompressobj()
-    raw = inflate.decompress(data, 256 << 20)
+    raw = inflate.decompress(data, LIMITS.frame_bytes)
     if inflate.unconsumed_tail:
         raise ValueError("the file unpacks to more than 256 MiB")
-    return wire.decode(raw)
+    return wire.decode(raw, LIMITS)

@@ -1,0 +1,43 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Both make the virtual environment they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+# nbgrader calls alembic by name.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test lint qualify bench install clean
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY)
+	rm -rf demo-out
+	$(BIN)/autograder demo --out demo-out
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+qualify: $(READY)
+	$(BIN)/autograder qualify all
+
+bench: $(READY)
+	$(BIN)/python benchmarks/guest.py
+	$(BIN)/python benchmarks/closeness.py
+	$(BIN)/python benchmarks/grading.py
+
+clean:
+	rm -rf .autograder demo-out build dist
