@@ -70,7 +70,7 @@ class GuestDied(Exception):
     Attributes:
         kind: "time", "memory", "crashed" (a signal), "exited" or "protocol" (it sent what it should not).
         detail: what happened, as a sentence.
-        answered: the replies that came before.
+        answered: the replies that came before, always fewer than were asked for.
     """
 
     def __init__(self, kind: str, detail: str, answered: list[Any]) -> None:
@@ -337,6 +337,7 @@ class Guest:
         first, self._number = self._number, self._number + count
         unsent = memoryview(wire.frame(first, wire.encode(request, limits)))
         answered: list[T] = []
+        wall = self.limits.wall_factor * cpu_limit
         try:
             if self._read(answered, lambda value, index: value, first, 0):
                 raise wire.WireError("it spoke before it was asked")
@@ -356,7 +357,7 @@ class Guest:
                     received += size
                     if received > self.limits.exchange_bytes:
                         raise wire.WireError(f"it answered with more than {self.limits.exchange_bytes} bytes")
-                if self._clock.cpu() - begun > total_limit:
+                if len(answered) < count and self._clock.cpu() - begun > total_limit:
                     self._overrun(f"used more than {total_limit:g} s of CPU time in all {what}s", answered)
                 if len(answered) > before:
                     start = None
@@ -364,17 +365,17 @@ class Guest:
                     start = self._clock.read()
                 elif used is not None and used.cpu > cpu_limit:
                     self._overrun(f"used more than {cpu_limit:g} s of CPU time in one {what}", answered)
-                elif used is not None and used.idle > self.limits.wall_factor * cpu_limit * (
-                    10 if size else 1
-                ):
-                    wall = self.limits.wall_factor * cpu_limit
+                elif used is not None and used.idle > (
+                    10 * wall if size else wall
+                ):  # its answer is on the way
                     self._overrun(f"waited for more than {wall:g} s in one {what}", answered)
             if self._frames.pending:
                 raise wire.WireError("it said more than it was asked")
         except wire.WireError as error:
             with contextlib.suppress(ZygoteFailed):
                 self._end(0)
-            raise GuestDied("protocol", f"the guest broke the protocol: {error}", answered) from None
+            unspoilt = answered[: max(0, count - 1)]  # one request has ended it, be it the last
+            raise GuestDied("protocol", f"the guest broke the protocol: {error}", unspoilt) from None
         except EOFError:
             self._died(answered)
         return answered
