@@ -32,8 +32,8 @@ from autograder.results import (
     FAULT,
     PASSED,
     SKIPPED,
+    CellProblem,
     CheckResult,
-    Counterexample,
     ExerciseResult,
     Report,
 )
@@ -198,21 +198,39 @@ def remark(check: CheckResult) -> str:
     message = check.message
     if check.verdict == PASSED and check.points < check.max_points:
         message = message or PREPARED
-    # Only words that are certainly no names of the student's.
-    return re.sub(r"^(a|an|the|this|it|no|not|too|expected|passed)\b", lambda m: m[0].capitalize(), message)
+    return capital(message)
+
+
+# Words that begin a sentence and are certainly no names of the student's.
+_OPENERS = "a|an|the|this|that|it|its|no|not|too|expected|passed|judged|cells|every"
+
+
+def capital(text: str) -> str:
+    """A message as a sentence, with a capital; one that begins with a name keeps it as it is."""
+    return re.sub(rf"^(?:{_OPENERS})\b", lambda m: m[0].capitalize(), text)
+
+
+def judged(report: Report) -> list[ExerciseResult]:
+    """The exercises that say something: where grading stopped early, those it had come to."""
+    return [e for e in report.exercises if report.status == "graded" or e.checks]
 
 
 def faults(report: Report) -> list[tuple[str, str]]:
     """What of this report we failed to grade, as (exercise and check, message)."""
-    found = []
-    if report.status == "fault":
-        found.append(("the whole submission", "; ".join(report.problems)))
-    for e in report.exercises:
+    found: list[tuple[str, str]] = []
+    for e in judged(report):
         broken = [c for c in e.checks if c.verdict == FAULT]
         found.extend((f"{e.name}: {sentence(c.title)}", c.message) for c in broken)
         if e.status == "fault" and not broken:
             found.append((e.name, "; ".join(e.notes)))
+    if report.status == "fault" and (report.problems or not found):
+        found.insert(0, ("the whole submission", "; ".join(report.problems)))
     return found
+
+
+def complaint(cell: CellProblem) -> str:
+    """What stopped a cell, as the last line of a traceback says it."""
+    return ": ".join(filter(None, (cell.name, cell.message)))
 
 
 def unconfined(report: Report) -> bool:
@@ -263,20 +281,9 @@ def _environment() -> Environment:
     jinja = environment().overlay(finalize=finalize)
     css = (template_folder() / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    functions = (
-        inline,
-        breakable,
-        marked,
-        number,
-        plain,
-        sentence,
-        details,
-        status,
-        points,
-        remark,
-        unconfined,
-    )
-    jinja.filters |= {f.__name__: f for f in functions}
+    words = (inline, breakable, marked, number, plain, sentence, details, capital, complaint)
+    facts = (status, points, remark, unconfined)
+    jinja.filters |= {f.__name__: f for f in (*words, *facts)}
     jinja.filters["url"] = lambda name: quote(name, safe="")
     jinja.globals |= {"css": Markup(css), "css_digest": digest, "verdicts": VERDICTS, "statuses": STATUSES}
     return jinja
@@ -284,12 +291,11 @@ def _environment() -> Environment:
 
 def student_page(report: Report) -> str:
     """The page that a student gets, as HTML."""
-    counts = Counter(status(e) for e in report.exercises)
-    return (
-        _environment()
-        .get_template("report/student.html.j2")
-        .render(report=report, counts={s: counts[s] for s in STATUSES if counts[s]}, faults=faults(report))
-    )
+    exercises = judged(report)
+    found = Counter(status(e) for e in exercises)
+    counts = {kind: found[kind] for kind in STATUSES if found[kind]}
+    template = _environment().get_template("report/student.html.j2")
+    return template.render(report=report, exercises=exercises, counts=counts, faults=faults(report))
 
 
 @dataclass(frozen=True)
@@ -333,7 +339,7 @@ def _table(reports: Sequence[tuple[Report, str]]) -> _Table:
     by_size = sorted((r for r, _ in reports), key=lambda r: -len(r.exercises))
     greatest = {e.name: e.max_score for r in reversed(by_size) for e in r.exercises}
     greatest = {e.name: greatest[e.name] for r in by_size for e in r.exercises}
-    by_name = [(r, page, {e.name: e for e in r.exercises}) for r, page in reports]
+    by_name = [(r, page, {e.name: e for e in judged(r)}) for r, page in reports]
     shared: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for r, page in reports:
         for e in r.exercises:
@@ -421,14 +427,12 @@ def _lines(report: Report) -> Iterator[RenderableType]:
         (_total(report), "bold"),
     )
     for problem in report.problems:
-        yield Text.assemble(("! ", "yellow"), plain(problem, 1000))
+        yield Text.assemble(("! ", "yellow"), plain(capital(problem), 1000))
     for cell in report.cells:
-        name = f" ({plain(cell.name, 100)})" if cell.name else ""
-        yield Text.assemble(
-            ("✗ ", "red"), f"Cell {cell.cell}{name} did not run to its end: ", plain(cell.message, 1000)
-        )
+        stopped = f"Code cell {cell.cell} did not run to its end: {plain(complaint(cell), 1000)}"
+        yield Text.assemble(("✗ ", "red"), stopped)
     width = max((len(e.name) for e in report.exercises), default=0)
-    for e in report.exercises:
+    for e in judged(report):
         kind = status(e)
         yield Text.assemble(
             (f"{SYMBOLS[kind]} ", COLOURS[kind]),
@@ -441,12 +445,13 @@ def _lines(report: Report) -> Iterator[RenderableType]:
                 Text.assemble(("What probably went wrong: ", "bold"), plain(e.misconception, 1000)), 4
             )
         for note in e.notes:
-            yield _indented(Text(plain(note, 1000)), 4)
+            yield _indented(Text(plain(capital(note), 1000)), 4)
         if kind not in ("untouched", "missing"):
-            shown: list[Counterexample] = []
+            shown: list[CheckResult] = []
             for check in e.checks:
                 if check.verdict != PASSED or check.points < check.max_points:
                     yield from _check_lines(check, shown)
+                    shown.append(check)
 
 
 def _total(report: Report) -> str:
@@ -456,7 +461,8 @@ def _total(report: Report) -> str:
     return f"{number(report.score)} / {number(report.max_score)}{open_}"
 
 
-def _check_lines(check: CheckResult, shown: list[Counterexample]) -> Iterator[RenderableType]:
+def _check_lines(check: CheckResult, shown: Sequence[CheckResult]) -> Iterator[RenderableType]:
+    """A check; what was said of those already shown is not said again."""
     yield _indented(
         Text.assemble(
             (f"{SYMBOLS[check.verdict]} {VERDICTS[check.verdict]}: ", COLOURS[check.verdict]),
@@ -465,16 +471,19 @@ def _check_lines(check: CheckResult, shown: list[Counterexample]) -> Iterator[Re
         ),
         2,
     )
-    if remark(check):
-        yield _indented(Text(plain(remark(check), 2000)), 6)
-    example = check.counterexample
-    if example and example in shown:
+    message, example = remark(check), check.counterexample
+    if message and any(message == remark(c) for c in shown):
+        yield _indented(Text("In the same way as above.", "dim"), 6)
+        return
+    if message:
+        yield _indented(Text(plain(message, 2000)), 6)
+    if example and any(example == c.counterexample for c in shown):
         yield _indented(Text("It fails on the example above, too.", "dim"), 6)
     elif example:
-        shown.append(example)
         yield _indented(Text("Try it in a cell below your own definitions:", "dim"), 6)
         yield Code(f"\n{plain(example.code)}\n")
-        yield _indented(Text.assemble(("expected     ", "dim"), plain(example.expected, 2000)), 6)
+        if example.expected:
+            yield _indented(Text.assemble(("expected     ", "dim"), plain(example.expected, 2000)), 6)
         yield _indented(Text.assemble(("your result  ", "dim"), plain(example.got, 2000)), 6)
         if example.where:
             yield _indented(Text.assemble(("first difference at ", "dim"), plain(example.where, 200)), 6)

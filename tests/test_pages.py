@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import re
@@ -244,7 +245,7 @@ def test_a_student_reads_everything_that_is_in_the_report() -> None:
     for words in ("Passed", "Failed", "Skipped", "Our fault", "Correct", "Partly correct", "Not started"):
         assert words in text
     assert "This score isn't final" in text
-    assert "train-the-vae" in text and "name 'loader' is not defined" in text and "Traceback" in text
+    assert "Code cell 7: NameError: name 'loader' is not defined" in text and "Traceback" in text
     for value in (
         "bubblewrap",
         "landlock",
@@ -281,6 +282,7 @@ def test_a_fault_of_ours_is_no_zero() -> None:
     assert "Not graded yet: our fault" in text and "not graded" in text
     assert not re.search(r"\b0 / 44", text)
     assert "No space left on device" in text
+    assert "Not correct yet" not in text, "an exercise that was not judged is not wrong"
 
 
 def test_a_submission_that_cannot_be_read_says_why_and_what_to_do() -> None:
@@ -304,11 +306,23 @@ def test_a_check_that_passed_for_nothing_says_why() -> None:
     assert "not until elbo" in student(one(verdict="passed", message="not until elbo")).text.lower()
 
 
-def test_an_example_is_shown_once() -> None:
+def test_what_fails_in_the_same_way_is_folded_but_there() -> None:
     report = one(counterexample=Counterexample("f(1)", "2", "3"))
-    report.exercises[0].checks *= 3
+    first = report.exercises[0].checks[0]
+    again = dataclasses.replace(first, title="It agrees again.")
+    elsewhere = dataclasses.replace(
+        first, title="Elsewhere too.", counterexample=Counterexample("f(9)", "2", "3")
+    )
+    other = dataclasses.replace(first, title="It is pure.", message="the input is not the same")
+    report.exercises[0].checks += [again, elsewhere, other]
     text = student(report).text
-    assert text.count("f(1)") == 1 and text.count("fails on the example above") == 2
+    assert (
+        text.count("f(1)") == 1 and text.count("f(9)") == 1 and text.count("fails on the example above") == 2
+    )
+    folded = text[text.index("2 more checks fail in the same way") : text.index("It is pure.")]
+    assert "It agrees again." in folded and "Elsewhere too." in folded
+    printout = printed(report)
+    assert printout.count("f(1)") == 1 and printout.count("In the same way as above.") == 2
 
 
 def test_students_do_not_see_each_other() -> None:
