@@ -135,7 +135,7 @@ _active: list[Noise] = []
 
 @contextmanager
 def noise_paused(paused: bool) -> Iterator[None]:
-    """Turn the noise off (the reference's answer is the answer itself) or on (a call in the student's place)."""
+    """Turn the noise off (the reference's answer is exact) or on (a call in the student's place)."""
     if not _active:
         yield
         return

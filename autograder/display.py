@@ -103,8 +103,7 @@ def what_happened(report: Report) -> str:
             lost[f"{exercise.name}: {reason}" if exercise.status == "failed" else reason] += 1
     for reason, count in lost.items():
         words.append(f"{reason} ({count} exercises)" if count > 1 else reason)
-    for exercise in report.exercises:
-        words += exercise.notes
+    words += dict.fromkeys(note for exercise in report.exercises for note in exercise.notes)
     for cell in report.cells:
         if cell.name != "NotImplementedError":
             words.append(f"cell {cell.cell}: {cell.name}")

@@ -344,7 +344,7 @@ class Bench:
         deaths = 0
         for check in checks:
             if absent is not None:
-                judged.append(_result(check, results.SKIPPED, _not_run(absent)))
+                judged.append(_result(check, results.FAILED, _not_run(absent)))
                 continue
             outcomes = replayer.replay([self.job(check, t) for t in self.material(check).judged])
             result = self._verdict(check, outcomes, replayer, shrink and self.can_shrink)
@@ -475,7 +475,9 @@ class Bench:
         named = []
         for solution in self.week.solutions_of(check.exercise, mistakes=True):
             theirs = self.mistake_traces(check, solution, trials)
-            if all(theirs[i][1] and same_trace(mine[i], theirs[i][0]) for i in failing):
+            alike = all(theirs[i][1] and same_trace(mine[i], theirs[i][0]) for i in failing)
+            # Errors alone say too little: many different mistakes raise the same one.
+            if alike and any(_has_value(mine[i]) for i in failing):
                 named.append(
                     (solution, all(same_trace(m, t) for m, (t, _) in zip(mine, theirs, strict=True)))
                 )
@@ -554,6 +556,10 @@ def trace(log: Log) -> list[Any]:
         elif request["op"] not in ("forget", "load", "new"):
             values.append([reply[k] for k in ("value", "gradients", "parameter_gradients") if k in reply])
     return values
+
+
+def _has_value(values: list[Any]) -> bool:
+    return any(not (isinstance(v, tuple) and v and v[0] == "error") for v in values)
 
 
 def same_trace(mine: Any, theirs: Any) -> bool:
