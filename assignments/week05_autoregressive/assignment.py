@@ -54,7 +54,8 @@ def off_the_edges(d: Drawing) -> Tensor:
     which = torch.from_numpy(d.array(d.shape(), (0.0, 0.5, 0.75, 0.25, 0.99))) * likely.sum(-1)
     token = (likely.cumsum(-1) <= which.floor().unsqueeze(-1)).sum(-1, keepdim=True)
     inside = torch.from_numpy(d.array(d.shape(), (0.5, 0.25, 0.75)))
-    return (p.cumsum(-1).gather(-1, token) - inside.unsqueeze(-1) * p.gather(-1, token)).squeeze(-1).float()
+    u = p.cumsum(-1).gather(-1, token) - inside.unsqueeze(-1) * p.gather(-1, token)
+    return u.squeeze(-1).round(decimals=3).float()
 
 
 def prompt_without_eos(d: Drawing) -> Tensor:
@@ -73,7 +74,7 @@ def clear_cut_model(d: Drawing) -> Probe:
     prompt, width, *rest = (d[name] for name in names)
     found = None
     for step in range(1, 17):
-        shaken = Probe("TokenModel", {"table": table + step / 8 * irregular})
+        shaken = Probe("TokenModel", {"table": (table + step / 8 * irregular).round(decimals=2)})
         if _is_clear_cut(shaken, prompt, width, *rest):
             wide, greedy = (autoregressive.beam_search(shaken.build(), prompt, w, *rest) for w in (width, 1))
             if width == 1 or not torch.equal(wide[0], greedy[0]):

@@ -26,7 +26,8 @@ def _join_from_the_right(pieces, pair):
 
 
 def _join_as_text(pieces, pair):
-    return "\0".join(pieces).replace("\0".join(pair), "".join(pair)).split("\0")
+    text = "\0".join(pieces).replace("\0".join(pair), "".join(pair))
+    return text.split("\0") if text else []
 
 
 @mistake(
