@@ -17,38 +17,15 @@ from types import ModuleType
 from typing import Any
 
 from autograder import battery, store, wire
-from autograder.calls import Reply, Request, Session
+from autograder.calls import Session
 from autograder.closeness import Calibration
 from autograder.corpus import Example
 from autograder.course import CourseError, Week, marked
 from autograder.exercises import Check, Exercise, Solution
-from autograder.judge import Bench, Material, Trial
+from autograder.judge import Bench, Material, Recorded, Recording, Trial
 
 FORMAT = "genai-autograder/checks/v1"
 SUFFIX = ".checks"
-
-
-class _Recording:
-    """A session that keeps the replies it passes on."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.replies: list[Reply] = []
-
-    def perform(self, request: Request) -> Reply:
-        reply = self._session.perform(request)
-        self.replies.append(reply)
-        return reply
-
-
-class _Recorded:
-    """A session that answers with what was recorded, in order."""
-
-    def __init__(self, replies: list[Reply]) -> None:
-        self._replies = iter(replies)
-
-    def perform(self, request: Request) -> Reply:
-        return next(self._replies)
 
 
 def write(bench: Bench, stubs: str, path: Path) -> None:
@@ -90,7 +67,7 @@ def _check(bench: Bench, check: Check) -> dict[str, Any]:
 
 def _example(bench: Bench, check: Check, trial: Trial) -> list[Any]:
     """Values, tolerances and the reference's answers."""
-    recording = _Recording(bench.exact)
+    recording = Recording(bench.exact)
     outcome = bench.job(check, trial, lambda session: recording)(bench.session(bench.week.references))
     if outcome.error is not None:
         raise CourseError(f"{check.exercise}: the reference fails {check.name}: {outcome.error}")
@@ -122,13 +99,10 @@ class Published(Bench):
         ]
         week = Week(content["week"], folder, content["title"], exercises, checks, solutions, "", folder)
         super().__init__(week)
-        self._answers: dict[int, list[Reply]] = {}
         for check, data in zip(checks, content["checks"], strict=True):
             trials = []
             for values, calibration, replies in data["examples"]:
-                trial = Trial(Example(values), Calibration.from_list(calibration))
-                self._answers[id(trial)] = replies
-                trials.append(trial)
+                trials.append(Trial(Example(values), Calibration.from_list(calibration), replies=replies))
             self._materials[check.exercise, check.tier, check.name] = Material(check, trials)
             for name, _, traces in data["mistakes"]:
                 self._traces[check.exercise, check.tier, check.name, name] = [(t, bool(f)) for t, f in traces]
@@ -150,8 +124,8 @@ class Published(Bench):
             raise ValueError(f"{path} has the format {found!r}, not {FORMAT!r}: update genai-autograder")
         return cls(content, path.parent)
 
-    def answers(self, trial: Trial) -> Session:
-        return _Recorded(self._answers[id(trial)])
+    def answers(self, check: Check, trial: Trial) -> Session:
+        return Recorded(trial.replies or [])
 
 
 def _unknown(*args: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.pages import number, plain
-from autograder.results import FAILED, PASSED, ExerciseResult, Report
+from autograder.results import FAILED, PASSED, CheckResult, ExerciseResult, Report
 from autograder.templating import environment
 
 _PASSED, _LOST, _NOTHING = (
@@ -96,23 +95,24 @@ def what_happened(report: Report) -> str:
             words.append(
                 f"{what}: {', '.join(names) if len(names) < len(report.exercises) else 'everything'}"
             )
-    lost: Counter[str] = Counter()
+    lost: dict[str, list[str]] = {}
     for exercise in report.exercises:
-        if exercise.status in ("failed", "partial"):
-            reason = exercise.misconception or _first_loss(exercise)
-            lost[f"{exercise.name}: {reason}" if exercise.status == "failed" else reason] += 1
-    for reason, count in lost.items():
-        words.append(f"{reason} ({count} exercises)" if count > 1 else reason)
+        if exercise.status == "failed":
+            words.append(f"{exercise.name}: {exercise.misconception or _first_loss(exercise).message}")
+        elif exercise.status == "partial":
+            for check in exercise.checks:
+                if check.points < check.max_points:
+                    lost.setdefault(check.name, []).append(exercise.name)
+    words += [f"loses {check} in {', '.join(names)}" for check, names in lost.items()]
     words += dict.fromkeys(note for exercise in report.exercises for note in exercise.notes)
-    for cell in report.cells:
-        if cell.name != "NotImplementedError":
-            words.append(f"cell {cell.cell}: {cell.name}")
+    broken = [cell for cell in report.cells if cell.name != "NotImplementedError"]
+    if broken:
+        words.append(f"code cell {broken[0].cell} did not run to its end ({broken[0].name})")
     return plain("; ".join(words), 500)
 
 
-def _first_loss(exercise: ExerciseResult) -> str:
-    check = next(c for c in exercise.checks if c.points < c.max_points)
-    return f"loses {check.name}: {check.message}" if exercise.status == "partial" else check.message
+def _first_loss(exercise: ExerciseResult) -> CheckResult:
+    return next(c for c in exercise.checks if c.points < c.max_points)
 
 
 def to_text(table: Table, width: int = 120) -> str:

@@ -84,10 +84,39 @@ def _proxy(exercise: Exercise, session: Session, log: Log) -> Function | Class:
 
 @dataclass
 class Trial:
-    """An example with what it takes to judge an answer on it."""
+    """An example with what it takes to judge an answer on it.
+
+    `values` are the example's in the dtype of the check, `replies` the reference's to the battery's
+    questions, which are the same for every student: both are made when they are first needed.
+    """
 
     example: Example
     calibration: Calibration
+    values: dict[str, Any] | None = None
+    replies: list[Reply] | None = None
+
+
+class Recording:
+    """A session that keeps the replies it passes on."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.replies: list[Reply] = []
+
+    def perform(self, request: Request) -> Reply:
+        reply = self._session.perform(request)
+        self.replies.append(reply)
+        return reply
+
+
+class Recorded:
+    """A session that answers with what was recorded, in order."""
+
+    def __init__(self, replies: Sequence[Reply]) -> None:
+        self._replies = iter(replies)
+
+    def perform(self, request: Request) -> Reply:
+        return next(self._replies)
 
 
 @dataclass
@@ -248,7 +277,10 @@ class Bench:
     def calibrate(self, check: Check, example: Example, runs: int = RUNS, **more: Any) -> Calibration:
         """The tolerances of one example; fewer runs are quicker and leave out the accepted answers."""
         dtype = dtype_of(check)
-        answers = self.week.solutions_of(check.exercise, mistakes=False) if runs >= RUNS else []
+        # The reference in the students' dtype counts too: it shows the rounding inside fused operations.
+        answers = [self.week.references]
+        if runs >= RUNS:
+            answers += [self.namespace(s) for s in self.week.solutions_of(check.exercise, mistakes=False)]
         moved = []
         if check.battery and check.name == "gradients":
             moved = [
@@ -260,7 +292,7 @@ class Bench:
         return calibrate(
             self._reference_run(check, example, torch.float64),
             dtype,
-            accepted=[self._run(check, example, dtype, self.namespace(a), []) for a in answers],
+            accepted=[self._run(check, example, dtype, names, []) for names in answers],
             moved=moved,
             runs=runs,
             **more,
@@ -287,9 +319,15 @@ class Bench:
         """An example's values in the dtype in which the check is run."""
         return cast(dict(example.values), dtype or dtype_of(check))
 
-    def answers(self, trial: Trial) -> Session:
-        """The reference's answers on an example."""
-        return self.exact
+    def answers(self, check: Check, trial: Trial) -> Session:
+        """The reference's answers on an example; what the battery asks is answered once and kept."""
+        if not check.battery:
+            return self.exact
+        if trial.replies is None:
+            recording = Recording(self.exact)
+            outcome = self.job(check, trial, lambda session: recording)(LocalSession(self.week.references))
+            trial.replies = recording.replies if outcome.error is None else []
+        return Recorded(trial.replies) if trial.replies else self.exact
 
     # Judging
 
@@ -297,7 +335,9 @@ class Bench:
         self, check: Check, trial: Trial, reference: Callable[[Session], Session] | None = None
     ) -> Callable[[Session], Outcome]:
         """What judges one example, given a session; `reference` makes another reference than the week's."""
-        values = self.values(check, trial.example)
+        if trial.values is None:
+            trial.values = self.values(check, trial.example)
+        values = trial.values
 
         def run(session: Session) -> Outcome:
             log: Log = []
@@ -307,7 +347,7 @@ class Bench:
             error: CheckFailed | CallFailed | None = None
             with comparing(decider):
                 try:
-                    right = reference(session) if reference else self.answers(trial)
+                    right = reference(session) if reference else self.answers(check, trial)
                     run_body(self.week, check, session, right, values, log)
                 except (CheckFailed, CallFailed) as failure:
                     error = failure
@@ -456,10 +496,7 @@ class Bench:
         if again.score <= result.score:
             return result
         names = " and ".join(broken)
-        again.notes = [
-            *result.notes,
-            f"judged with your own {names}, which it calls and which is wrong: that costs nothing here",
-        ]
+        again.notes = [*result.notes, f"It calls your own {names}; what is wrong there costs nothing here."]
         again.misconception = "" if again.score == again.max_score else again.misconception
         return again
 
@@ -511,6 +548,8 @@ def explain(error: CallFailed) -> str:
         return f"{error}"
     if error.type == "NotImplementedError":
         return "this is not written yet: it raises NotImplementedError"
+    if error.type == "MemoryError" or "can't allocate memory" in str(error):
+        return "it asks for more memory than there is"
     if error.kind == "raised":
         return f"it raises {error.type}: {str(error).removeprefix(error.type + ': ')}"
     return str(error)
