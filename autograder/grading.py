@@ -241,16 +241,26 @@ def grade_all(
         for student, path in submissions:
             yield grade_path(root, week, student, path, tier, limits)
         return
-    bench(root, week).prepare(TIERS_UP_TO[tier])  # once, not in every judge
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         min(jobs, len(submissions)), mp_context=context, initializer=_one_thread
     ) as pool:
+        # First the examples and tolerances, once for all judges, an exercise at a time.
+        names = [e.name for e in bench(root, week).week.exercises]
+        for future in [pool.submit(_prepare, root, week, name, tier) for name in names]:
+            future.result()
         futures = [
             pool.submit(grade_path, root, week, student, path, tier, limits) for student, path in submissions
         ]
         for future in as_completed(futures):
             yield future.result()
+
+
+def _prepare(root: Path, week: str, exercise: str, tier: str) -> None:
+    """Put an exercise's examples and tolerances into the course's cache."""
+    ready = bench(root, week)
+    for check in ready.week.checks_of(exercise, TIERS_UP_TO[tier]):
+        ready.material(check)
 
 
 def _one_thread() -> None:

@@ -189,12 +189,6 @@ class Bench:
             *(wire.encode([dict(t.example.values) for t in self.material(c).trials]) for c in checks)
         )
 
-    def prepare(self, tiers: tuple[str, ...]) -> None:
-        """Make the examples and tolerances of all checks in these tiers."""
-        for check in self.week.checks:
-            if check.tier in tiers:
-                self.material(check)
-
     def material(self, check: Check) -> Material:
         """The examples of a check with their tolerances."""
         key = (check.exercise, check.tier, check.name)
