@@ -247,8 +247,7 @@ def grade_all(
     ) as pool:
         # First the examples and tolerances, once for all judges, an exercise at a time.
         names = [e.name for e in bench(root, week).week.exercises]
-        for future in [pool.submit(_prepare, root, week, name, tier) for name in names]:
-            future.result()
+        list(pool.map(_prepare, *zip(*((root, week, name, tier) for name in names), strict=True)))
         futures = [
             pool.submit(grade_path, root, week, student, path, tier, limits) for student, path in submissions
         ]
