@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 
+from markupsafe import Markup
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autograder.pages import number, plain
+from autograder.pages import capital, inline, marked, number, plain, sentence
 from autograder.results import FAILED, PASSED, CheckResult, ExerciseResult, Report
 from autograder.templating import environment
 
+# White on these colours can be read, whatever the notebook's own are.
 _PASSED, _LOST, _NOTHING = (
     ("✓", "passed", "#1a7f4b"),
     ("✗", "not yet", "#c2410c"),
     ("·", "not begun", "#6b7280"),
 )
+_MARK = Markup('<mark style="background:rgba(240,130,40,.35);color:inherit;border-radius:3px">')
 
 
 def _state(result: ExerciseResult) -> tuple[str, str, str]:
@@ -26,41 +30,95 @@ def _state(result: ExerciseResult) -> tuple[str, str, str]:
     return _PASSED if result.status == "passed" else _LOST
 
 
+def _failed(result: ExerciseResult) -> list[CheckResult]:
+    """The checks that fail, in the order in which they are worth a look; none where nothing is written."""
+    return [] if _state(result) is _NOTHING else [c for c in result.checks if c.verdict == FAILED]
+
+
+def _headline(result: ExerciseResult) -> str:
+    if result.status == "untouched":
+        return "it still ends in `raise NotImplementedError()`"
+    if result.status == "missing":
+        return f"`{result.name}` is not defined: run its cell first"
+    passed = sum(c.verdict == PASSED for c in result.checks)
+    return f"{passed} of {len(result.checks)} public checks pass"
+
+
+def _next(check: CheckResult) -> str:
+    """What to do with the example of a check that fails."""
+    assert check.counterexample is not None
+    if not check.counterexample.expected:
+        return "To see where it happens, run this in a new cell:"
+    return "To find out why, run this in a new cell and follow the numbers step by step:"
+
+
+def _values(check: CheckResult) -> list[tuple[str, str]]:
+    """What was expected and what came, each under its title."""
+    example = check.counterexample
+    if example is None or not example.expected:
+        return []
+    bound = re.search(r": (expected (?:at least|at most|above|below)) ", check.message)
+    return [(bound[1] if bound else "expected", example.expected), ("your result", example.got)]
+
+
 def exercise_html(result: ExerciseResult) -> str:
     """One exercise as HTML for a notebook's output: no scripts, nothing from outside."""
     symbol, word, colour = _state(result)
-    failed = [c for c in result.checks if c.verdict == FAILED]
+    failed = _failed(result)
+    example = failed[0].counterexample if failed else None
+    message = failed[0].message if failed else ""
+    values = []
+    for title, text in _values(failed[0]) if failed else ():
+        value, _, shape = text.partition("  # ")
+        values.append((title, shape, _by_rows(_marked(value, example.where if example else ""))))
+    if values and all("<mark" in value for *_, value in values):
+        message = message.partition(": expected ")[0]  # the numbers are there to see
     return environment().get_template("check.html.j2").render(
-        result=result,
+        name=result.name,
         symbol=symbol,
         word=word,
         colour=colour,
-        passed=sum(c.verdict == PASSED for c in result.checks),
-        failed=failed,
-        shown=[c.counterexample for c in failed],
+        headline=inline(_headline(result)),
+        misconception=inline(result.misconception),
+        first=inline(sentence(failed[0].title)) if failed else "",
+        message=inline(capital(message)),
+        values=values,
+        next=_next(failed[0]) if example else "",
+        code=plain(example.code) if example else "",
+        others=[(inline(sentence(c.title)), inline(capital(c.message))) for c in failed[1:]],
+        notes=[inline(capital(note)) for note in result.notes],
     )  # fmt: skip
+
+
+def _marked(text: str, where: str) -> Markup:
+    """A value with its first difference marked; where it is part of a structure, it may be shown alone."""
+    whole = marked(text, where)
+    found = whole if "<mark>" in whole else marked(text, where[where.rfind("[") :])
+    return found.replace(Markup("<mark>"), _MARK)
+
+
+def _by_rows(text: Markup) -> Markup:
+    """A matrix on a line per row."""
+    depth = len(text) - len(text.lstrip("["))
+    return Markup(re.sub(r"(\]+), (\[+)", lambda m: f"{m[1]},\n{' ' * (depth - len(m[2]))}{m[2]}", text))
 
 
 def exercise_text(result: ExerciseResult) -> str:
     """The same as plain text, for terminals."""
     symbol, word, _ = _state(result)
-    passed = sum(c.verdict == PASSED for c in result.checks)
-    lines = [f"{symbol} {result.name}: {word}, {passed} of {len(result.checks)} public checks pass"]
+    lines = [f"{symbol} {result.name}: {word}, {_headline(result)}"]
     if result.misconception:
         lines.append(f"  What probably went wrong: {result.misconception}")
-    lines += [f"  Note: {note}" for note in result.notes]
-    shown = []
-    for check in result.checks:
-        if check.verdict != FAILED:
-            continue
-        lines += [f"  ✗ {check.title}", f"    {check.message}"]
-        example = check.counterexample
-        if example and example not in shown:
-            shown.append(example)
-            lines += ["    The smallest example, to paste:", "", example.code, ""]
-            lines += [f"    expected     {example.expected}"] if example.expected else []
-            lines += [f"    your result  {example.got}"]
-            lines += [f"    first difference at {example.where}"] if example.where else []
+    lines += [f"  Note: {capital(note)}" for note in result.notes]
+    failed = _failed(result)
+    for i, check in enumerate(failed):
+        lines += [f"  ✗ {sentence(check.title)}", f"    {capital(check.message)}"]
+        example = check.counterexample if i == 0 else None
+        if example:
+            values = _values(check)
+            width = max((len(title) for title, _ in values), default=0)
+            lines += [f"    {title:<{width}}  {value}" for title, value in values]
+            lines += [f"    {_next(check)}", "", example.code, ""]
     return plain("\n".join(lines), 20_000)
 
 

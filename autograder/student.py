@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import random
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from autograder import _environment
+from autograder import _environment, freshness
 from autograder.bundle import SUFFIX, Published
 from autograder.judge import LocalReplayer
 from autograder.results import ExerciseResult
@@ -26,16 +29,21 @@ def load_checks(week: str, folder: Path | str | None = None) -> Check:
 
     Raises:
         FileNotFoundError: says where it was looked for.
+        ValueError: the file is damaged or of another version.
     """
     if _environment.IN_GUEST:
         return Check(week, None)
-    start = Path(folder) if folder is not None else Path.cwd()
-    for place in [start, *start.resolve().parents]:
+    freshness.watch()
+    start = (Path(folder) if folder is not None else Path.cwd()).resolve()
+    for place in [start, *start.parents]:
         path = place / f"{week}{SUFFIX}"
         if path.is_file():
             return Check(week, Published.load(path))
+    others = [p.name for p in sorted(start.glob(f"*{SUFFIX}*"))] if start.is_dir() else []
+    found = f" (there is {', '.join(others)})" if others else ""
     raise FileNotFoundError(
-        f"{week}{SUFFIX} is not in {start.resolve()} or above it: keep it beside the notebook"
+        f"{week}{SUFFIX} is not in {start} or above it{found}: put the file that came with the notebook "
+        f"there, or say where it is, load_checks({week!r}, folder=...)"
     )
 
 
@@ -63,20 +71,37 @@ class Check:
         namespace = dict(caller)
         if not isinstance(function, str):
             namespace[name] = function
-        with _undisturbed():
+        with _undisturbed() as printed:
             result = judge(self._bench, name, namespace)
-        return Feedback(result, freshness_notes(name, namespace))
+            if result.status != "passed":
+                result.notes += self._broken(name, namespace, caller)
+        if printed.getvalue():
+            result.notes.append("what your code prints is left out here: run an example to see it")
+        return Feedback(result, freshness.notes(name, namespace))
+
+    def _broken(self, name: str, namespace: Mapping[str, Any], caller: Mapping[str, Any]) -> list[str]:
+        """The first of the other exercises that this one calls in vain, as a note."""
+        assert self._bench is not None
+        used = freshness.used_by(namespace.get(name), caller)
+        for other in self._bench.functions:
+            if other in used and other != name and judge(self._bench, other, namespace).status != "passed":
+                return [f"it calls your `{other}`, which does not pass its own checks yet: begin there"]
+        return []
 
     def _exercise(self, function: Callable[..., Any] | str, caller: Mapping[str, Any]) -> str:
+        """The exercise that a function answers: by the name it has in the notebook, else by its own."""
         assert self._bench is not None
         exercises = self._bench.functions
-        names = [function] if isinstance(function, str) else [getattr(function, "__name__", "")]
-        names += [n for n in exercises if caller.get(n) is function]  # a lambda, a partial, another name
-        for name in names:
-            if name in exercises:
-                return name
+        own = function if isinstance(function, str) else getattr(function, "__name__", "")
+        bound = [n for n in exercises if caller.get(n) is function]  # a lambda, a partial, an object
+        for name in (n for n in (own, *bound) if n in exercises and (n in bound or not bound)):
+            return name
+        if not callable(function) and not isinstance(function, str):
+            raise TypeError(
+                f"check wants the function itself, as in check({exercises[0]}), not {type(function).__name__}"
+            )
         raise ValueError(
-            f"{names[0] or function!r} is no exercise of {self.week}: there are {', '.join(exercises)}"
+            f"{own or function!r} is no exercise of {self.week}: its names are {', '.join(exercises)}"
         )
 
 
@@ -86,36 +111,39 @@ def judge(bench: Published, exercise: str, namespace: Mapping[str, Any]) -> Exer
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put random states back and close figures that were opened meanwhile."""
-    states: list[tuple[Callable[[Any], Any], Any]] = [
-        (random.setstate, random.getstate()),
-        (torch.set_rng_state, torch.get_rng_state()),
-    ]
-    if numpy := sys.modules.get("numpy"):
-        states.append((numpy.random.set_state, numpy.random.get_state()))
-    grad = torch.is_grad_enabled()
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    figures = set(pyplot.get_fignums()) if pyplot else set()
+def _undisturbed() -> Iterator[io.StringIO]:
+    """Leave no trace: random states are put back, new figures closed, prints and warnings kept away."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    figures = _figures()
     try:
-        with torch.enable_grad():
-            yield
+        with _captured() as printed, warnings.catch_warnings(), torch.enable_grad():
+            warnings.simplefilter("ignore")
+            yield printed
     finally:
-        for restore, state in states:
-            restore(state)
-        torch.set_grad_enabled(grad)
-        if pyplot:
-            for number in set(pyplot.get_fignums()) - figures:
-                pyplot.close(number)
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        for number in _figures() - figures:
+            sys.modules["matplotlib.pyplot"].close(number)
 
 
-def freshness_notes(name: str, namespace: Mapping[str, Any]) -> list[str]:
-    """Why a fresh run of the notebook would give another result, as far as that can be seen from here."""
-    try:
-        from autograder.freshness import notes
-    except ImportError:
-        return []
-    return notes(name, namespace)
+def _figures() -> set[int]:
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return set(pyplot.get_fignums()) if pyplot else set()
+
+
+@contextmanager
+def _captured() -> Iterator[io.StringIO]:
+    """Keep what is printed; in a notebook, what is displayed is kept away, too."""
+    printed = io.StringIO()
+    with ExitStack() as stack:
+        if "IPython" in sys.modules:
+            from IPython.utils.capture import capture_output
+
+            stack.enter_context(capture_output(stdout=False, stderr=False))
+        stack.enter_context(redirect_stdout(printed))
+        stack.enter_context(redirect_stderr(printed))
+        yield printed
 
 
 class Feedback:

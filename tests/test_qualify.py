@@ -1,4 +1,4 @@
-"""Every exercise of the course qualifies: its checks tell all known right answers from all known wrong ones."""
+"""Every exercise of the course qualifies: its checks tell known right answers from known wrong ones."""
 
 from __future__ import annotations
 
