@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -87,7 +88,7 @@ def parameters(exercise: Exercise) -> dict[str, Any]:
     functions += [getattr(exercise.reference, name) for name in exercise.methods]
     found: dict[str, Any] = {}
     for function in functions:
-        for name, parameter in inspect.signature(function).parameters.items():
+        for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
             if name != "self":
                 found.setdefault(name, parameter.annotation)
     return found
@@ -96,12 +97,16 @@ def parameters(exercise: Exercise) -> dict[str, Any]:
 def returns(exercise: Exercise) -> list[Any]:
     """The annotations of what the function or the methods return."""
     functions = [getattr(exercise.reference, n) for n in exercise.methods] or [exercise.reference]
-    return [inspect.signature(f).return_annotation for f in functions]
+    return [inspect.signature(f, eval_str=True).return_annotation for f in functions]
 
 
 def argument_names(exercise: Exercise, method: str | None = None) -> list[str]:
     """The parameters of the function, of the constructor, or of a method, in order."""
-    function = getattr(exercise.reference, method) if method else exercise.reference
+    return _argument_names(getattr(exercise.reference, method) if method else exercise.reference)
+
+
+@functools.cache
+def _argument_names(function: Callable[..., Any]) -> list[str]:
     return [name for name in inspect.signature(function).parameters if name != "self"]
 
 

@@ -1,0 +1,114 @@
+"""Replaying in guests: what dies costs what it died in, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from autograder.calls import CallFailed, Function
+from autograder.confinement import Limits
+from autograder.guests import Zygote
+from autograder.judge import Outcome
+from autograder.replay import OneByOne, Sitting
+
+LIMITS = dataclasses.replace(Limits(), call_cpu=1.0, cell_cpu=5.0, memory_bytes=1 << 30)
+
+
+def _sitting(zygote: Zygote, *sources: str) -> Sitting:
+    return Sitting(zygote, [{"source": s, "id": str(i)} for i, s in enumerate(sources)], LIMITS)
+
+
+def _job(name: str, *arguments: object):
+    """A job that calls a function twice and keeps what came out."""
+
+    def run(session) -> Outcome:
+        log = []
+        function = Function(name, session, log)
+        try:
+            function(*arguments)
+            function(*arguments)
+        except CallFailed as error:
+            return Outcome(error, log)
+        return Outcome(None, log)
+
+    return run
+
+
+def _values(outcome: Outcome) -> list[object]:
+    return [reply.get("value") for _, reply in outcome.log]
+
+
+def test_jobs_run_together_and_apart(clean_zygote: Zygote) -> None:
+    sitting = _sitting(clean_zygote, "def double(x):\n    return 2 * x")
+    outcomes = sitting.replay([_job("double", i) for i in range(100)])
+    assert [_values(o) for o in outcomes] == [[2 * i, 2 * i] for i in range(100)]
+    assert _values(OneByOne(sitting).replay([_job("double", 7)])[0]) == [14, 14]
+    sitting.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("import os; os._exit(0)", "exited"),
+        ("import ctypes; ctypes.string_at(0)", "crashed"),
+        ("while True: pass", "time"),
+        ("raise SystemExit", "raised"),
+        ("return object()", "unsendable"),
+        ("return lambda: 0", "unsendable"),
+        ("return torch.zeros(1 << 25)", "unsendable"),
+    ],
+)
+def test_a_job_that_ends_its_guest_fails_and_the_next_check_goes_on(
+    body: str, kind: str, clean_zygote: Zygote
+) -> None:
+    bad = f"import torch\ndef bad(x):\n    if x == 3:\n        {body}\n    return x"
+    sitting = _sitting(clean_zygote, bad, "def good(x):\n    return x + 1")
+    outcomes = sitting.replay([_job("bad", i) for i in range(6)])
+    failed = [i for i, o in enumerate(outcomes) if o.error is not None]
+    assert failed == [3]
+    error = outcomes[3].error
+    assert isinstance(error, CallFailed) and error.kind == kind
+    assert [_values(o) for o in sitting.replay([_job("good", 1)])] == [[2, 2]]
+    sitting.close()
+
+
+def test_a_slow_first_call_is_repeated_alone_before_it_counts(clean_zygote: Zygote) -> None:
+    """The time-out of a call that is slow once, in a batch, costs nothing."""
+    slow_once = """
+import os, time
+def f(x):
+    if x == 2 and not os.path.exists("/tmp/autograder-slow-once"):
+        open("/tmp/autograder-slow-once", "w").close()
+        while True: pass
+    return x
+"""
+    import pathlib
+
+    marker = pathlib.Path("/tmp/autograder-slow-once")
+    marker.unlink(missing_ok=True)
+    sitting = _sitting(clean_zygote, slow_once)
+    try:
+        outcomes = sitting.replay([_job("f", i) for i in range(4)])
+        assert [o.error for o in outcomes] == [None] * 4
+        assert [_values(o) for o in outcomes] == [[i, i] for i in range(4)]
+    finally:
+        marker.unlink(missing_ok=True)
+        sitting.close()
+
+
+def test_a_cell_that_ends_its_guest_is_left_out(clean_zygote: Zygote) -> None:
+    sitting = _sitting(clean_zygote, "def f(x):\n    return x", "import os; os._exit(1)", "y = 1")
+    outcomes = sitting.replay([_job("f", torch.tensor(1.0))])
+    assert outcomes[0].error is None
+    assert list(sitting.fatal) == [1]
+    assert [r is not None for r in sitting.results] == [True, False, True]
+    sitting.close()
+
+
+def test_a_missing_function_is_said_to_be_missing(clean_zygote: Zygote) -> None:
+    sitting = _sitting(clean_zygote, "x = 1")
+    error = sitting.replay([_job("f", 1)])[0].error
+    assert isinstance(error, CallFailed) and error.kind == "missing"
+    sitting.close()
