@@ -62,9 +62,31 @@ def drawn_parameters(check: Check, exercise: Exercise, functions: Sequence[str])
     return drawn
 
 
-def strategy(check: Check, exercise: Exercise, functions: Sequence[str]) -> st.SearchStrategy[dict[str, Any]]:
+@dataclass(frozen=True)
+class Source:
+    """What a check's examples are drawn from: its domains and a seed of its own.
+
+    It comes from the course's seed and the check's name: published examples tell nothing of hidden ones.
+    """
+
+    check: Check
+    exercise: Exercise
+    functions: Sequence[str]  # names of the week's exercises, which are not drawn
+    seed: int
+
+    @classmethod
+    def of(
+        cls, check: Check, exercise: Exercise, functions: Sequence[str], course_seed: str, week: str
+    ) -> Source:
+        parts = [course_seed, week, check.exercise, check.tier, check.name]
+        digest = hashlib.sha256("\n".join(parts).encode()).digest()
+        return cls(check, exercise, functions, int.from_bytes(digest[:16], "big"))
+
+
+def strategy(source: Source) -> st.SearchStrategy[dict[str, Any]]:
     """The Hypothesis strategy of a check's drawn parameters, as a dict by name."""
-    names = drawn_parameters(check, exercise, functions)
+    check, exercise = source.check, source.exercise
+    names = drawn_parameters(check, exercise, source.functions)
     annotations = battery.parameters(exercise)
     annotations.update(
         {n: p.annotation for n, p in inspect.signature(check.body).parameters.items() if n in check.inputs}
@@ -74,7 +96,7 @@ def strategy(check: Check, exercise: Exercise, functions: Sequence[str]) -> st.S
 
     @st.composite
     def draw_values(draw: Callable[[Any], Any]) -> dict[str, Any]:
-        drawing = Drawing(draw, annotations, domains, exercise.sizes, check.mode)
+        drawing = Drawing(draw, annotations, domains, exercise.sizes, check.mode, source.seed)
         values = {name: drawing[name] for name in names if name != "state"}
         if "state" in names:
             constructor = [drawing[n] for n in battery.argument_names(exercise)]
@@ -96,28 +118,21 @@ def _draw_state(exercise: Exercise, constructor: list[Any], number: int) -> dict
     return state
 
 
-def _key(seed_text: str, *parts: str) -> int:
-    return int.from_bytes(hashlib.sha256("\n".join([seed_text, *parts]).encode()).digest()[:16], "big")
-
-
-def draw(
-    check: Check, exercise: Exercise, functions: Sequence[str], course_seed: str, week: str
-) -> list[Example]:
-    """The examples of one check, smallest first, from the course's seed and the check's name alone."""
-    if not drawn_parameters(check, exercise, functions):
+def draw(source: Source) -> list[Example]:
+    """The examples of a check, smallest first, from its source alone."""
+    count = source.check.examples
+    if not drawn_parameters(source.check, source.exercise, source.functions):
         return [Example({})]
     examples: list[Example] = []
-    # Public examples are published, so their seed may not be the one behind the hidden ones.
-    number = _key(course_seed, week, check.exercise, check.tier, check.name)
 
-    @settings(max_examples=OVERSAMPLED * check.examples, database=None, phases=[Phase.generate], **_QUIET)
-    @seed(number)
-    @given(strategy(check, exercise, functions))
+    @settings(max_examples=OVERSAMPLED * count, database=None, phases=[Phase.generate], **_QUIET)
+    @seed(source.seed)
+    @given(strategy(source))
     def collect(values: dict[str, Any]) -> None:
         examples.append(Example(values, tuple(current_build_context().data.choices)))
 
     collect()
-    return sorted(_varied(examples, check.examples), key=size)
+    return sorted(_varied(examples, count), key=size)
 
 
 def _varied(examples: Sequence[Example], count: int) -> list[Example]:
@@ -173,14 +188,7 @@ class _Failing(Exception):
     pass
 
 
-def shrink(
-    check: Check,
-    exercise: Exercise,
-    functions: Sequence[str],
-    example: Example,
-    fails: Callable[[Example], bool],
-    budget: int = 250,
-) -> Example:
+def shrink(source: Source, example: Example, fails: Callable[[Example], bool], budget: int = 250) -> Example:
     """The smallest example found on which `fails` holds, starting from one on which it does.
 
     The budget counts runs of `fails`, not seconds, so that the same submission gets the same example.
@@ -194,7 +202,7 @@ def shrink(
         max_examples=1000, database=_Saved(example.choices), phases=[Phase.reuse, Phase.shrink], **_QUIET
     )
     @seed(0)
-    @given(strategy(check, exercise, functions))
+    @given(strategy(source))
     def attempt(values: dict[str, Any]) -> None:
         nonlocal best, left
         if left <= 0:

@@ -58,6 +58,7 @@ class Drawing:
         domains: parameter name -> domain.
         sizes: (smallest, largest) by dimension.
         mode: "core", "batch" (0, 2 or 3 leading dimensions) or "edge" (values at the edges of the domain).
+        seed: of the jitter, together with the number that is drawn for it.
     """
 
     def __init__(
@@ -67,9 +68,11 @@ class Drawing:
         domains: Mapping[str, Domain],
         sizes: Mapping[str, tuple[int, int]],
         mode: str = "core",
+        seed: int = 0,
     ) -> None:
         self.draw = draw
         self.mode = mode
+        self._seed = seed
         self.values: dict[str, Any] = {}
         self._annotations = annotations
         self._domains = domains
@@ -140,7 +143,7 @@ class Drawing:
     def noise(self) -> np.random.Generator | None:
         """The jitter of the current parameter, or None where this example has none."""
         return (
-            np.random.default_rng([self._jitter, zlib.crc32(self._current.encode())])
+            np.random.default_rng([self._seed, self._jitter, zlib.crc32(self._current.encode())])
             if self._jitter
             else None
         )

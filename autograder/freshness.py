@@ -8,7 +8,6 @@ that the checked function uses, the definition that ran last must be one that a 
 from __future__ import annotations
 
 import ast
-import builtins
 import dis
 import functools
 import json
@@ -76,7 +75,7 @@ def _begin(info: Any) -> None:
 def _end(result: Any) -> None:
     for run in reversed(_runs):
         if run.info is result.info:
-            run.label, run.failed = f"[{result.execution_count}]", not result.success
+            run.label, run.failed = f"[{result.execution_count or '*'}]", not result.success
             break
 
 
@@ -208,7 +207,7 @@ def used_by(value: Any, names: Mapping[str, Any]) -> list[str]:
     for user in waiting:  # grows on the way
         for code in _codes(user, names, set()):
             for word in _loaded(code):
-                if word in names and word not in found and not hasattr(builtins, word):
+                if word in names and word not in found:
                     found.append(word)
                     waiting.append(names[word])
     return found

@@ -16,7 +16,7 @@ from autograder import battery, corpus, results, store, wire
 from autograder.calls import CallFailed, Class, Function, LocalSession, Log, Reply, Request, Session, cast
 from autograder.closeness import KINK_STEP, RUNS, Calibration, calibrate, noise_paused, record, scales_of
 from autograder.comparisons import CheckFailed, Decider, Key, comparing
-from autograder.corpus import Example
+from autograder.corpus import Example, Source
 from autograder.course import Week
 from autograder.exercises import Check, Exercise, Solution
 from autograder.literals import script, shown, signatures_of
@@ -232,10 +232,15 @@ class Bench:
             declared, course, engine, torch.__version__, torch.backends.cpu.get_cpu_capability()
         )
 
+    def source(self, check: Check) -> Source:
+        """What a check's examples are drawn from."""
+        exercise = self.week.exercise(check.exercise)
+        return Source.of(check, exercise, self.functions, self.week.seed, self.week.name)
+
     def _draw(self, check: Check) -> list[Example]:
         """The examples of a check; for gates with those to which each known mistake shrinks."""
-        exercise = self.week.exercise(check.exercise)
-        examples = corpus.draw(check, exercise, self.functions, self.week.seed, self.week.name)
+        source = self.source(check)
+        examples = corpus.draw(source)
         if not check.gate or not check.battery:
             return examples
         shrunk: dict[tuple[Any, ...], Example] = {e.choices: e for e in examples}
@@ -244,7 +249,7 @@ class Bench:
             first = next((e for e in examples if self._fails(check, e, replayer)), None)
             if first is not None:
                 fails = lambda e, replayer=replayer: self._fails(check, e, replayer) is not None  # noqa: E731
-                smallest = corpus.shrink(check, exercise, self.functions, first, fails, MISTAKE_BUDGET)
+                smallest = corpus.shrink(source, first, fails, MISTAKE_BUDGET)
                 shrunk[smallest.choices] = smallest
         return sorted(shrunk.values(), key=corpus.size)
 
@@ -424,8 +429,7 @@ class Bench:
                 found[example.choices] = outcome
             return outcome is not None
 
-        exercise = self.week.exercise(check.exercise)
-        best = corpus.shrink(check, exercise, self.functions, trial.example, fails, SHRINK_BUDGET)
+        best = corpus.shrink(self.source(check), trial.example, fails, SHRINK_BUDGET)
         return found.get(best.choices)
 
     def _counterexample(self, outcome: Outcome) -> Counterexample | None:

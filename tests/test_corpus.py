@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from autograder import corpus, store
-from autograder.corpus import Example
+from autograder.corpus import Example, Source
 from autograder.course import Course
 from autograder.judge import Bench
 from tests.conftest import ROOT
@@ -26,8 +26,12 @@ def _check(week, name: str):
     return next(c for c in week.checks_of("kl_to_standard_normal") if c.name == name)
 
 
+def _source(week, name: str = "agrees", seed: str = "0" * 32) -> Source:
+    return Source.of(_check(week, name), week.exercise("kl_to_standard_normal"), [], seed, week.name)
+
+
 def _draw(week, name: str = "agrees", seed: str = "0" * 32) -> list[Example]:
-    return corpus.draw(_check(week, name), week.exercise("kl_to_standard_normal"), [], seed, week.name)
+    return corpus.draw(_source(week, name, seed))
 
 
 def _same(a: list[Example], b: list[Example]) -> bool:
@@ -43,8 +47,8 @@ def test_the_seed_decides_and_nothing_else(week) -> None:
 
 
 def test_public_examples_do_not_tell_the_hidden_ones(week) -> None:
-    published = {e.choices for e in _draw(week, "published") if _is_generic(e)}
-    assert published and not published & {e.choices for e in _draw(week)}
+    published = {str(e.values) for e in _draw(week, "published") if _is_generic(e)}
+    assert published and not published & {str(e.values) for e in _draw(week)}
 
 
 def _is_generic(example: Example) -> bool:
@@ -61,15 +65,14 @@ def test_examples_are_varied_and_smallest_first(week) -> None:
 
 
 def test_a_failure_shrinks_to_nice_small_values(week) -> None:
-    check, exercise = _check(week, "agrees"), week.exercise("kl_to_standard_normal")
     large = next(e for e in reversed(_draw(week)) if e.values["mu"].shape[-1] >= 3)
 
     def fails(example: Example) -> bool:
         return example.values["mu"].shape[-1] >= 2
 
-    smallest = corpus.shrink(check, exercise, [], large, fails)
+    smallest = corpus.shrink(_source(week), large, fails)
     assert smallest.values["mu"].tolist() == [[1.0, 1.0]]
-    assert _same([smallest], [corpus.shrink(check, exercise, [], large, fails)])
+    assert _same([smallest], [corpus.shrink(_source(week), large, fails)])
 
 
 def test_corpora_are_kept_and_not_drawn_again(week, monkeypatch: pytest.MonkeyPatch) -> None:
