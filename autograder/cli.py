@@ -325,10 +325,12 @@ def _said(week: str) -> Callable[[str], None]:
     return say
 
 
+_KINDS = ("accepted", "mistakes", "stubs", "checks")
+
+
 def _merged(reports: list[dict[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {
-        kind: {key: sum(r[kind][key] for r in reports) for key in ("total", "as_expected")}
-        for kind in ("accepted", "mistakes", "stubs")
+        kind: {key: sum(r[kind][key] for r in reports) for key in ("total", "as_expected")} for kind in _KINDS
     }
     merged["exceptions"] = [f"{r['week']}: {e}" for r in reports for e in r["exceptions"]]
     merged["weeks"] = reports
@@ -336,23 +338,27 @@ def _merged(reports: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _print_matrix(report: Qualification) -> None:
+    """Per exercise two tables: the known answers, and the checks judged alone."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    table = Table(title=report.week, title_justify="left")
-    for heading in ("exercise", "kind", "answer"):
-        table.add_column(heading)
-    table.add_column("score", justify="right")
-    table.add_column("fails")
-    table.add_column("as expected")
-    for row in report.rows:
-        verdict = "yes" if row.as_expected else f"NO: {row.problem}"
-        score = f"{row.score:g}/{row.max_score:g}"
-        table.add_row(row.exercise, row.kind, row.answer, score, ", ".join(row.failed), verdict)
-    console.print(table)
+    for name in dict.fromkeys(row.exercise for row in report.rows):
+        checks = [c for c in report.checks if c.exercise == name]
+        answers = Table("answer", "", "score", "fails", "as expected", title=f"{report.week} · {name}")
+        answers.title_justify = "left"
+        for row in (r for r in report.rows if r.exercise == name):
+            fails = "all" if len(row.failed) == len(checks) else ", ".join(row.failed)
+            verdict = "yes" if row.as_expected else f"NO: {row.problem}"
+            answers.add_row(row.answer, row.kind, f"{row.score:g}/{row.max_score:g}", fails, verdict)
+        console.print(answers)
+        alone = Table("check", "tier", "examples", "left out", "catches", "shifted reference")
+        for check in checks:
+            numbers = (str(check.examples), str(check.left_out))
+            alone.add_row(check.check, check.tier, *numbers, check.catches or "NOTHING", check.shifted)
+        console.print(alone)
     totals = report.to_dict()
-    for kind in ("accepted", "mistakes", "stubs"):
+    for kind in _KINDS:
         console.print(f"{kind}: {totals[kind]['as_expected']} of {totals[kind]['total']} as expected")
     for problem in report.exceptions:
         console.print(f"[red]✗[/red] {problem}", highlight=False)

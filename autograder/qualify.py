@@ -8,7 +8,7 @@ every check must catch something, and a reference shifted by ten tolerances must
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -50,11 +50,26 @@ class Row:
 
 
 @dataclass
+class CheckRow:
+    """One check, judged alone: what it catches, and whether a reference shifted by ten tolerances fails."""
+
+    exercise: str
+    check: str
+    tier: str
+    examples: int
+    left_out: int
+    catches: str  # the first known wrong answer that fails it, or the sabotage of the reference that does
+    shifted: str  # "fails", or "nothing to shift" where the check compares no floating values for closeness
+    problem: str = ""
+
+
+@dataclass
 class Qualification:
     """What qualifying one week showed; `exceptions` lists in words all that is not as it should be."""
 
     week: str
     rows: list[Row] = field(default_factory=list)
+    checks: list[CheckRow] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
 
     @property
@@ -63,19 +78,17 @@ class Qualification:
 
     def to_dict(self) -> dict[str, Any]:
         """For --format json: totals by kind, the matrix and the exceptions."""
-        totals = {}
-        for name, kinds in (
-            ("accepted", ("reference", "accepted")),
-            ("mistakes", ("mistake",)),
-            ("stubs", ("stub",)),
-        ):
-            rows = [r for r in self.rows if r.kind in kinds]
-            totals[name] = {"total": len(rows), "as_expected": sum(r.as_expected for r in rows)}
+        by_kind = {"accepted": ("reference", "accepted"), "mistakes": ("mistake",), "stubs": ("stub",)}
+        good = {
+            name: [r.as_expected for r in self.rows if r.kind in kinds] for name, kinds in by_kind.items()
+        }
+        good["checks"] = [not c.problem for c in self.checks]
         return {
             "week": self.week,
-            **totals,
+            **{name: {"total": len(g), "as_expected": sum(g)} for name, g in good.items()},
             "exceptions": self.exceptions,
             "rows": [asdict(r) for r in self.rows],
+            "check_rows": [asdict(c) for c in self.checks],
         }
 
 
@@ -93,9 +106,11 @@ def qualify(
             found.rows.append(row)
             if row.problem:
                 found.exceptions.append(f"{row.exercise}: {row.kind} {row.answer}: {row.problem}")
-        found.exceptions.extend(
-            f"{exercise.name}: {problem}" for problem in _check_problems(bench, exercise, found)
-        )
+        for check in bench.week.checks_of(exercise.name):
+            row_of_check = _judged_alone(bench, check, exercise, found.rows)
+            found.checks.append(row_of_check)
+            if row_of_check.problem:
+                found.exceptions.append(f"{exercise.name}: check {check.name} {row_of_check.problem}")
     return found
 
 
@@ -230,35 +245,47 @@ def _nudged(value: Any) -> Any:
     return value + 1 if isinstance(value, (int, float)) else value
 
 
-def _check_problems(bench: Bench, exercise: Exercise, found: Qualification) -> Iterator[str]:
-    """What is wrong with the checks themselves."""
-    rows = [r for r in found.rows if r.exercise == exercise.name and r.kind in ("mistake", "stub")]
-    caught = {name for row in rows for name in row.failed if row.answer != "untouched"}
-    checks = bench.week.checks_of(exercise.name)
-    for check in checks:
-        material = bench.material(check)
-        share = len(material.left_out) / max(1, len(material.trials))
-        if share > MOST_LEFT_OUT:
-            reasons = sorted({t.calibration.left_out for t in material.left_out})
-            yield f"check {check.name} leaves out {share:.0%} of its examples: {'; '.join(reasons)}"
-        if check.name not in caught and not _saboteur_caught(bench, check, exercise):
-            yield f"check {check.name} catches no mistake"
-        survivor = _shifted_survivor(bench, check)
-        if survivor:
-            yield f"check {check.name}: {survivor}"
+def _judged_alone(bench: Bench, check: Check, exercise: Exercise, rows: Sequence[Row]) -> CheckRow:
+    """What is to be said of a check itself."""
+    wrong = [r for r in rows if r.exercise == exercise.name and r.kind in ("mistake", "stub")]
+    thoughtful = [
+        r for r in wrong if not r.answer.startswith(("untouched", "the neighbour"))
+    ]  # no mere crash
+    catches = next((r.answer for r in thoughtful if check.name in r.failed), "")
+    catches = catches or _saboteur_caught(bench, check, exercise)
+    shifted, survivor = _shifted(bench, check)
+    material = bench.material(check)
+    problems = []
+    if len(material.left_out) > MOST_LEFT_OUT * len(material.trials):
+        reasons = "; ".join(sorted({t.calibration.left_out for t in material.left_out}))
+        problems.append(f"leaves out {len(material.left_out)} of {len(material.trials)} examples ({reasons})")
+    if not catches:
+        problems.append("catches no mistake")
+    if survivor:
+        problems.append(f"passes a wrong answer: {survivor}")
+    return CheckRow(
+        exercise.name,
+        check.name,
+        check.tier,
+        len(material.trials),
+        len(material.left_out),
+        catches,
+        shifted,
+        " and ".join(problems),
+    )
 
 
-def _saboteur_caught(bench: Bench, check: Check, exercise: Exercise) -> bool:
-    """Some sabotage of the reference fails this check. (Classes: of each of its methods.)"""
+def _saboteur_caught(bench: Bench, check: Check, exercise: Exercise) -> str:
+    """The sabotage of the reference (of a class: of each of its methods) that fails this check, or ""."""
     if not check.battery:
-        return False
+        return ""
     for name in _saboteurs(exercise):
         answer = _sabotaged_class(exercise, name) if exercise.is_class else _saboteurs(exercise)[name]
         replayer = LocalReplayer({**bench.week.references, exercise.name: answer})
         outcomes = replayer.replay([bench.job(check, t) for t in bench.material(check).judged])
         if any(o.error is not None for o in outcomes):
-            return True
-    return False
+            return f"the reference, {name}"
+    return ""
 
 
 def _sabotaged_class(exercise: Exercise, name: str) -> type:
@@ -282,12 +309,12 @@ class _Shifted(Decider):
             return
         if not got.numel() or not bool(torch.isfinite(got).all()):
             return
-        self.compared += 1
         u = UNIT_ROUNDOFF[self.dtype]
         slack = tolerance.absolute + 4 * u * torch.as_tensor(expected, dtype=torch.float64).detach().abs()
         shifted = got.detach().to(torch.float64) + SHIFT * slack
         if not bool((slack > 0).any()):
             return  # an exact zero, known to be one: there is no tolerance to shift by
+        self.compared += 1
         try:
             decide(relation, shifted, expected, path, tolerance, self.dtype)
         except CheckFailed:
@@ -299,8 +326,9 @@ class _Survived(Exception):
     pass
 
 
-def _shifted_survivor(bench: Bench, check: Check) -> str:
-    """Why a shifted reference would pass this check on some example, or ""."""
+def _shifted(bench: Bench, check: Check) -> tuple[str, str]:
+    """Whether a shifted reference fails wherever there is something to shift; and why it doesn't, or ""."""
+    compared = 0
     for trial in bench.material(check).judged:
         decider = _Shifted(trial.calibration.tolerances, dtype_of(check))
         values = bench.values(check, trial.example)
@@ -308,7 +336,8 @@ def _shifted_survivor(bench: Bench, check: Check) -> str:
             try:
                 run_body(bench.week, check, Perturbed(bench.week.references), bench.exact, values, [])
             except _Survived as survived:
-                return str(survived)
+                return "passes", str(survived)
             except (CheckFailed, CallFailed) as failure:
-                return f"the reference itself fails: {failure}"
-    return ""
+                return "fails", f"the reference itself fails: {failure}"
+        compared += decider.compared
+    return ("fails" if compared else "nothing to shift"), ""

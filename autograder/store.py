@@ -58,4 +58,6 @@ def unpack(data: bytes) -> Any:
     raw = inflate.decompress(data, LIMITS.frame_bytes)
     if inflate.unconsumed_tail:
         raise ValueError("the file unpacks to more than 256 MiB")
+    if not inflate.eof:
+        raise ValueError("the file is cut off")
     return wire.decode(raw, LIMITS)

@@ -6,7 +6,7 @@ import io
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -112,24 +112,41 @@ def judge(bench: Published, exercise: str, namespace: Mapping[str, Any]) -> Exer
 
 @contextmanager
 def _undisturbed() -> Iterator[io.StringIO]:
-    """Leave no trace: random states are put back, new figures closed, prints and warnings kept away."""
+    """Leave no trace: random states and figures are put back, prints and warnings kept away."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    figures = _figures()
     try:
-        with _captured() as printed, warnings.catch_warnings(), torch.enable_grad():
+        with (
+            _captured() as printed,
+            _figures_hidden(),
+            warnings.catch_warnings(),
+            torch.enable_grad(),
+        ):
             warnings.simplefilter("ignore")
             yield printed
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
-        for number in _figures() - figures:
-            sys.modules["matplotlib.pyplot"].close(number)
 
 
-def _figures() -> set[int]:
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    return set(pyplot.get_fignums()) if pyplot else set()
+@contextmanager
+def _figures_hidden() -> Iterator[None]:
+    """Let plots begin with no figures, and have the former ones back: in notebooks plt.show() closes all."""
+    before = _figures()
+    figures = dict(before)
+    before.clear()
+    try:
+        yield
+    finally:
+        if after := _figures():
+            sys.modules["matplotlib.pyplot"].close("all")
+        after.update(figures)
+
+
+def _figures() -> MutableMapping[Any, Any]:
+    """matplotlib's open figures by number, the current one last."""
+    helpers = sys.modules.get("matplotlib._pylab_helpers")
+    return helpers.Gcf.figs if helpers else {}
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def test_qualify_as_json() -> None:
     found = json.loads(result.stdout)
     assert result.exit_code == 0
     assert found["exceptions"] == []
-    for kind in ("accepted", "mistakes", "stubs"):
+    for kind in ("accepted", "mistakes", "stubs", "checks"):
         assert found[kind]["total"] == found[kind]["as_expected"] > 0
 
 
