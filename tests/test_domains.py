@@ -70,7 +70,7 @@ def test_batch_mode_draws_other_ranks() -> None:
         (domains.mask(keep_one=True), lambda v: v.any(-1).all() and v.dtype == torch.bool),
         (domains.index("n"), lambda v: v.dtype == torch.int64 and ((v >= 0) & (v < 4)).all()),
     ],
-    ids=str,
+    ids=lambda v: str(v) if isinstance(v, Domain) else "",
 )
 def test_values_lie_in_the_domain(drawn: Domain, holds: Callable[[Tensor], Any]) -> None:
     def check(d: Drawing) -> None:
