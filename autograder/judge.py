@@ -386,7 +386,9 @@ class Bench:
                 judged.append(_result(check, results.FAILED, _not_run(absent)))
                 continue
             outcomes = replayer.replay([self.job(check, t) for t in self.material(check).judged])
-            result = self._verdict(check, outcomes, replayer, shrink and self.can_shrink)
+            # One shrunk example says enough; the corpus' own are small.
+            first_failure = all(r.verdict == results.PASSED for r in judged)
+            result = self._verdict(check, outcomes, replayer, shrink and self.can_shrink and first_failure)
             judged.append(result)
             if result.verdict == results.FAILED:
                 diagnosis = diagnosis or self.diagnose(check, outcomes)

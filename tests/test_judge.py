@@ -108,7 +108,7 @@ def test_the_counterexample_is_code_that_runs_and_fails() -> None:
         return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).mean(-1)
 
     result = grade_function(VAE_WEEK, "kl_to_standard_normal", mean_instead_of_sum)
-    example = next(c.counterexample for c in result.checks if c.name == "agrees")
+    example = result.checks[0].counterexample
     assert example is not None
     namespace = {"kl_to_standard_normal": mean_instead_of_sum}
     exec(example.code, namespace)
