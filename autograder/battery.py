@@ -171,7 +171,7 @@ def _labels(name: str, argument: Any) -> list[str]:
 
 def differentiated(exercise: Exercise) -> list[str]:
     """The inputs whose gradients are compared: those declared, or all that are floating tensors."""
-    if isinstance(exercise.differentiable, tuple):
+    if isinstance(exercise.differentiable, tuple) and not exercise.is_class:
         return list(exercise.differentiable)
     return [n for n, a in parameters(exercise).items() if "Float[" in str(a)]
 
@@ -229,7 +229,8 @@ def _public(method: str) -> str:
 def _class_gradients(exercise: Exercise, student: Any, reference: Any, values: Values) -> None:
     mine, right = _instance(exercise, student, values), _instance(exercise, reference, values)
     names = differentiated(exercise)
-    for method in exercise.methods:
+    methods = exercise.differentiable if isinstance(exercise.differentiable, tuple) else exercise.methods
+    for method in methods:
         arguments = _arguments(exercise, values, method)
         labels = argument_names(exercise, method)
         wrt = [i for i, name in enumerate(labels) if name in names]

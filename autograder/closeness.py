@@ -250,7 +250,7 @@ def calibrate(
         except (CheckFailed, CallFailed):
             return Calibration({}, "a kink is near")
         for key in exact:
-            moved_by = _deviation(exact[key], there.get(key, exact[key]))
+            moved_by = _moved_by(exact[key], there.get(key))
             if moved_by is None or moved_by > LEFT_OUT_ABOVE * scale[key]:
                 return Calibration({}, "a kink is near")
     for run_accepted in accepted:
@@ -264,7 +264,9 @@ def calibrate(
                 deviation[key] = max(deviation[key], error)
     tolerances = {}
     for key, (relation, got, expected) in exact.items():
-        tolerance = Tolerance(FACTOR * deviation[key])
+        # Where the answer is 0 for want of terms, other right answers have terms that cancel, up to rounding.
+        cancelled = 0.0 if own[key] else u * (scales or {}).get(key, 0.0)
+        tolerance = Tolerance(max(FACTOR * deviation[key], cancelled))
         if relation in ("above", "below", "differ"):
             gap = (as_wide(got) - as_wide(expected)).abs().to(torch.float64)
             decided = gap.max() if relation == "differ" else gap.min()
@@ -299,6 +301,13 @@ def _scale(*values: Any) -> float:
             magnitude = magnitude[torch.isfinite(magnitude)]
             largest = max(largest, float(magnitude.max()) if magnitude.numel() else 0.0)
     return largest
+
+
+def _moved_by(exact: tuple[str, Any, Any], there: tuple[str, Any, Any] | None) -> float | None:
+    """How far the answer itself is from the one at a place nearby; None where its form is another."""
+    if there is None:
+        return None
+    return _deviation(exact, (exact[0], there[1], exact[2]))
 
 
 def _deviation(exact: tuple[str, Any, Any], other: tuple[str, Any, Any]) -> float | None:

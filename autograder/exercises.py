@@ -63,7 +63,8 @@ def exercise(
         reference: the function or class; its name, jaxtyping shapes and docstring are the students' too.
         inputs: domains of parameters, by name. Left out: floating tensors are `real()`.
         sizes: (smallest, largest) of a named dimension; (1, 4) if left out.
-        differentiable: True, or the names of the inputs whose gradients are compared.
+        differentiable: True, or the names of the inputs (for a class: of the methods) whose gradients
+            are compared.
         methods: for a class, the methods to compare, each with the domains of its parameters.
         uses: earlier exercises that a student's answer is likely to call.
         points: points of the battery's checks where they differ from `battery.POINTS`.

@@ -267,34 +267,34 @@ class Bench:
         return outcome if isinstance(outcome.error, CheckFailed) else None
 
     def _calibrations(self, check: Check, examples: Sequence[Example]) -> list[Calibration]:
-        exact = [record(self._reference_run(check, e, torch.float64)) for e in examples]
-        scales = _typical([scales_of(c) for c in exact])
-        return [
-            self.calibrate(check, e, scales=scales, exact=c) for e, c in zip(examples, exact, strict=True)
-        ]
+        scales = _typical([scales_of(record(self._run(check, e, torch.float64))) for e in examples])
+        return [self.calibrate(check, e, scales=scales) for e in examples]
 
-    def calibrate(self, check: Check, example: Example, runs: int = RUNS, **more: Any) -> Calibration:
+    def calibrate(
+        self, check: Check, example: Example, runs: int = RUNS, scales: dict[Key, float] | None = None
+    ) -> Calibration:
         """The tolerances of one example; fewer runs are quicker and leave out the accepted answers."""
-        dtype = dtype_of(check)
+        dtype, wide = dtype_of(check), torch.float64
         # The reference in the students' dtype counts too: it shows the rounding inside fused operations.
-        answers = [self.week.references]
+        accepted = [self.week.references]
         if runs >= RUNS:
-            answers += [self.namespace(s) for s in self.week.solutions_of(check.exercise, mistakes=False)]
+            accepted += [self.namespace(s) for s in self.week.solutions_of(check.exercise, mistakes=False)]
+        recording = Recording(self.exact)
+        exact = record(self._run(check, example, wide, reference=recording))
+        # What the battery asks the reference does not depend on the student: it need not be computed again.
+        replies = recording.replies if check.battery else None
         moved = []
         if check.battery and check.name == "gradients":
-            moved = [
-                self._reference_run(
-                    check, _moved(self.week.exercise(check.exercise), example, step), torch.float64
-                )
-                for step in (KINK_STEP, -KINK_STEP)
-            ]
+            exercise = self.week.exercise(check.exercise)
+            moved = [self._run(check, _moved(exercise, example, s), wide) for s in (KINK_STEP, -KINK_STEP)]
         return calibrate(
-            self._reference_run(check, example, torch.float64),
+            self._run(check, example, wide, replies=replies),
             dtype,
-            accepted=[self._run(check, example, dtype, names, []) for names in answers],
+            accepted=[self._run(check, example, dtype, names, replies=replies) for names in accepted],
             moved=moved,
+            scales=scales,
             runs=runs,
-            **more,
+            exact=exact,
         )
 
     def session(self, namespace: Mapping[str, Any]) -> Session:
@@ -305,14 +305,24 @@ class Bench:
         """The references, with one answer in its exercise's place."""
         return {**self.week.references, solution.exercise: solution.function}
 
-    def _reference_run(self, check: Check, example: Example, dtype: torch.dtype) -> Callable[[], None]:
-        return self._run(check, example, dtype, self.week.references, [])
-
     def _run(
-        self, check: Check, example: Example, dtype: torch.dtype, namespace: Mapping[str, Any], log: Log
+        self,
+        check: Check,
+        example: Example,
+        dtype: torch.dtype,
+        namespace: Mapping[str, Any] | None = None,
+        reference: Session | None = None,
+        replies: Sequence[Reply] | None = None,
     ) -> Callable[[], None]:
+        """A run of the check with functions of ours, by default the references, in the student's place."""
         values = self.values(check, example, dtype)
-        return lambda: run_body(self.week, check, Perturbed(namespace), self.exact, values, log)
+        names = self.week.references if namespace is None else namespace
+
+        def run() -> None:
+            right = (reference or self.exact) if replies is None else Recorded(replies)
+            run_body(self.week, check, Perturbed(names), right, values, [])
+
+        return run
 
     def values(self, check: Check, example: Example, dtype: torch.dtype | None = None) -> dict[str, Any]:
         """An example's values in the dtype in which the check is run."""

@@ -41,12 +41,15 @@ class TimeModel(nn.Module):
     """model(x, t), smooth and non-linear in x, different at every t: tanh(a x + b) cos(c t + 1) + t x / 4.
 
     x is (B, ...) and t a (B,) tensor. With `counting`, the result also carries how often the model
-    has been called, so that an extra or a missing call shows.
+    has been called, so that an extra or a missing call shows; the call after the one of number `most`
+    raises, if that is not 0.
     """
 
-    def __init__(self, a: float = 0.5, b: float = 0.25, c: float = 0.75, counting: bool = False) -> None:
+    def __init__(
+        self, a: float = 0.5, b: float = 0.25, c: float = 0.75, counting: bool = False, most: int = 0
+    ) -> None:
         super().__init__()
-        self.a, self.b, self.c, self.counting, self.calls = a, b, c, counting, 0
+        self.a, self.b, self.c, self.counting, self.most, self.calls = a, b, c, counting, most, 0
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         if not isinstance(t, Tensor) or t.shape != x.shape[:1]:
@@ -55,8 +58,11 @@ class TimeModel(nn.Module):
                 f"model(x, t) takes t as a tensor of shape ({x.shape[0] if x.ndim else ''},), not {got}"
             )
         t = t.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
-        self.calls += self.counting
-        return torch.tanh(self.a * x + self.b) * torch.cos(self.c * t + 1) + t * x / 4 + self.calls / 8
+        self.calls += 1
+        if self.most and self.calls > self.most:
+            raise RuntimeError(f"the model is called more often than {self.most} times")
+        told = self.calls / 8 if self.counting else 0
+        return torch.tanh(self.a * x + self.b) * torch.cos(self.c * t + 1) + t * x / 4 + told
 
 
 class Power:

@@ -109,8 +109,7 @@ def _text(path: Path) -> str:
         return _squeezed(repr(unpack(path.read_bytes())).replace("\\n", "\n"))
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as archive:
-            names = [n for n in archive.namelist() if n.endswith((".py", ".j2", ".json"))]
-            return _squeezed("\n".join(archive.read(n).decode() for n in names))
+            return _squeezed("\n".join(archive.read(n).decode(errors="replace") for n in archive.namelist()))
     if path.suffix == ".ipynb":
         return _squeezed("\n".join(cell.source for cell in nbformat.read(path, 4).cells))
     return _squeezed(path.read_text())
@@ -128,15 +127,14 @@ def _secrets(week: Week) -> dict[str, list[str]]:
         else ""
     )
     lesson = _squeezed((week.folder / "lesson.md").read_text())
-    known = public + lesson
     secrets = {"the seed": [week.seed]}
     hidden = week.folder / "hidden_checks.py"
     if hidden.is_file():
-        secrets["the hidden checks"] = _telling(hidden.read_text(), known)
+        secrets["the hidden checks"] = _telling(hidden.read_text(), public + lesson)
     for exercise in week.exercises:
         solution = _model_solution(exercise.reference)
         secrets[f"the solution of {exercise.name}"] = _telling(
-            solution, known + _squeezed(exercise.reference.__doc__ or "")
+            solution, lesson + _squeezed(exercise.reference.__doc__ or "")
         )
     return secrets
 
@@ -155,6 +153,7 @@ def _telling(source: str, known: str) -> list[str]:
         if (
             len(code) >= 24
             and not code.startswith(("from ", "import ", '"""'))
+            and not code.endswith(":")
             and _squeezed(code) not in known
         ):
             lines.append(code)

@@ -107,3 +107,18 @@ def test_comparisons_are_matched_by_line_and_order() -> None:
     keys = list(record(run))
     assert len(set(keys)) == 3
     assert keys[0][0] == keys[1][0] != keys[2][0]
+
+
+def test_a_kink_nearby_leaves_the_example_out_and_a_smooth_slope_does_not() -> None:
+    def slope(x: float) -> torch.Tensor:
+        at = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+        (gradient,) = torch.autograd.grad(torch.relu(at) + at.square(), at)
+        return gradient
+
+    def runs(x: float):
+        return [lambda d=d: close(slope(x + d), slope(x + d)) for d in (0.0, 1e-5, -1e-5)]
+
+    kinked, *moved = runs(0.0)
+    assert calibrate(kinked, torch.float32, moved=moved).left_out == "a kink is near"
+    smooth, *moved = runs(0.5)
+    assert not calibrate(smooth, torch.float32, moved=moved).left_out
