@@ -99,5 +99,5 @@ class VAE(nn.Module):
         return self.logits(torch.tanh(self.decoder(z))), mu, logvar
 
     def sample(self, noise: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch data"]:
-        """The pixel means sigmoid(logits) decoded from draws of the prior, z = noise."""
+        """The pixel means sigmoid(logits) decoded from draws of the prior, z = noise. Needs no gradient."""
         return torch.sigmoid(self.logits(torch.tanh(self.decoder(noise))))

@@ -8,7 +8,7 @@ from reference_impl import vae
 
 def nonzero_logits(d: Drawing) -> Tensor:
     """Logits other than 0, where the right max(l, 0) - x l + log(1 + e^-|l|) has a kink for autograd."""
-    logits = real(edge=1e4).draw(d)
+    logits = real(edge=(1e4, -1e4, 6.0, -6.0)).draw(d)
     return logits.masked_fill(logits == 0, 0.75)
 
 
@@ -42,7 +42,7 @@ assignment = Assignment(
             vae.VAE,
             inputs={"data": dimension("data"), "hidden": dimension("hidden"), "latent": dimension("latent")},
             methods={"forward": {"x": unit()}, "sample": {}},
-            differentiable=True,
+            differentiable=["forward"],
             uses=["reparameterize"],
         ),
     ],

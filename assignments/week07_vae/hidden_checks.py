@@ -48,3 +48,12 @@ def encodes_without_seeing_the_noise(VAE, data, hidden, latent, state, x, eps):
     others, *same_q = model(x, -eps)
     close(same_q, q)
     differ(others, logits)
+
+
+@check("VAE")
+def is_right_for_large_weights_too(VAE, data, hidden, latent, state, x, eps, reference):
+    """Nothing is clamped: narrow and wide q(z | x) and pixels that are all but certain stay as they are."""
+    large = {name: 6 * value for name, value in state.items()}
+    mine, right = (model(data, hidden, latent).load(large) for model in (VAE, reference))
+    close(mine(x, eps), right(x, eps))
+    close(mine.sample(eps), right.sample(eps))

@@ -152,6 +152,13 @@ def one_concatenated_sum(x, logits, mu, logvar, beta=1.0):
     return torch.cat([pixels, latents], dim=-1).sum(-1).mean()
 
 
+@accepted("vae_loss")
+def elbo_with_another_weight(x, logits, mu, logvar, beta=1.0):
+    kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(-1)
+    elbo = (x * logits - F.softplus(logits)).sum(-1) - kl
+    return ((beta - 1) * kl - elbo).mean()
+
+
 @accepted("VAE")
 class WithSequentialHelpers(nn.Module):
     def __init__(self, data, hidden, latent):
@@ -215,5 +222,6 @@ class WithComposedStages(nn.Module):
         z = mu + logvar.exp().sqrt() * eps
         return nn.Sequential(self.decoder, nn.Tanh(), self.logits)(z), mu, logvar
 
+    @torch.no_grad()
     def sample(self, noise):
         return nn.Sequential(self.decoder, nn.Tanh(), self.logits, nn.Sigmoid())(noise)

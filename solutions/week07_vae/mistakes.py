@@ -364,3 +364,17 @@ class ScalesTheNoiseInPlace(vae.VAE):
         mu, logvar = self.mu(hidden), self.logvar(hidden)
         eps *= torch.exp(logvar / 2)
         return self.logits(torch.tanh(self.decoder(mu + eps))), mu, logvar
+
+
+@mistake("VAE", "You clamp logvar, so that q(z | x) can't become as narrow or as wide as the encoder says.")
+class ClampsLogvar(vae.VAE):
+    def forward(self, x, eps):
+        hidden = torch.tanh(self.encoder(x))
+        mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(-6, 6)
+        return self.logits(torch.tanh(self.decoder(vae.reparameterize(mu, logvar, eps)))), mu, logvar
+
+
+@mistake("VAE", "You keep the pixel means away from 0 and 1; the sigmoid's values are the means.")
+class ClampsPixelMeans(vae.VAE):
+    def sample(self, noise):
+        return super().sample(noise).clamp(1e-3, 1 - 1e-3)
