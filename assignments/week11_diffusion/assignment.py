@@ -14,6 +14,7 @@ from autograder.author import (
     integer,
     number,
     probe,
+    real,
 )
 from reference_impl import diffusion
 
@@ -77,6 +78,7 @@ assignment = Assignment(
                     c=number(0.75, 0.5),
                     counting=choice(True),
                 ),
+                "x_T": real(edge=100),
                 "betas": domain(schedule),
             },
             sizes={"batch": (1, 2), "event": (1, 2), "steps": (1, 4)},

@@ -3,6 +3,7 @@
 import torch
 
 from autograder.author import check, choice, close, differ, floating_dtype, number, probe, real
+from autograder.probes import Probe
 
 
 @check("linear_betas", first=number(0.1, 0.02, 0.3, low=0.01, high=0.9), dtype=floating_dtype())
@@ -47,6 +48,13 @@ def uses_each_noise_at_its_own_step(sample, model, x_T):
     plain = sample(model, x_T, betas, torch.stack([zero, zero]))
     close(sample(model, x_T, betas, torch.stack([one, zero])), plain)
     differ(sample(model, x_T, betas, torch.stack([zero, one])), plain)
+
+
+@check("sample")
+def calls_the_model_once_per_step(sample, model, x_T, betas, noises, reference):
+    """T steps take T calls of the model and no more: each is the work of a whole network."""
+    frugal = Probe("TimeModel", {**model.parameters, "most": len(betas)})
+    close(sample(frugal, x_T, betas, noises), reference(frugal, x_T, betas, noises))
 
 
 @check("sample", linear=probe("TimeModel", a=choice(0.0), b=choice(0.0)))

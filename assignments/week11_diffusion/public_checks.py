@@ -2,7 +2,7 @@
 
 import torch
 
-from autograder.author import at_least, check, close, floating_dtype, real
+from autograder.author import at_least, check, close, floating_dtype, holds, real
 
 
 @check("linear_betas", examples=4, dtype=floating_dtype())
@@ -12,7 +12,9 @@ def is_the_schedule_of_the_paper_by_default(linear_betas, dtype):
     close(betas[0], 1e-4)
     close((betas[499] + betas[500]) / 2, 0.01005)
     close(betas[999], 0.02)
-    close(linear_betas(1000), linear_betas(1000, 1e-4, 0.02))
+    default = linear_betas(1000)
+    close(default, linear_betas(1000, 1e-4, 0.02, torch.float32))
+    holds(default.dtype == torch.float32, "the betas are float32 where no dtype is given")
 
 
 @check("linear_betas", first=real(0.05, 0.2, dims=""), last=real(0.3, 0.8, dims=""), dtype=floating_dtype())

@@ -472,3 +472,21 @@ def whole_trajectory(model, x_T, betas, noises):
         return model(x, t)
 
     return torch.stack([diffusion.sample(watched, x_T, betas, noises), *reversed(states)])
+
+
+@mistake("sample", "You clip the predicted data; the sampler of the paper's algorithm 2 leaves it as it is.")
+def clips_the_predicted_data(model, x_T, betas, noises):
+    bars = torch.cumprod(1 - betas, 0)
+    before = torch.cat([torch.ones_like(bars[:1]), bars[:-1]])
+    x = x_T
+    for t in reversed(range(len(betas))):
+        x0 = (x - (1 - bars[t]).sqrt() * model(x, torch.full((len(x),), t))) / bars[t].sqrt()
+        kept = (1 - betas[t]).sqrt() * (1 - before[t]) * x
+        mean = (before[t].sqrt() * betas[t] * x0.clamp(-5, 5) + kept) / (1 - bars[t])
+        x = mean + (betas[t] * (1 - before[t]) / (1 - bars[t])).sqrt() * noises[t]
+    return x
+
+
+@mistake("linear_betas", "Where no dtype is given the betas should be float32.")
+def float64_by_default(T, first=1e-4, last=0.02, dtype=torch.float64):
+    return diffusion.linear_betas(T, first, last, dtype)
