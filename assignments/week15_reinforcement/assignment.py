@@ -13,7 +13,7 @@ EPISODES = {"time": (1, 6)}
 def log_probs_away_from_the_clip(d: Drawing) -> torch.Tensor:
     """New log-probabilities, none of whose ratios to the old ones is near 1 +- 0.1, 0.2 or 0.3, the kinks."""
     old = d["old_log_probs"].double()
-    steps = torch.from_numpy(d.array(old.shape, (0.5, -0.5, 0.0, 1.0, -1.0, 0.0625, -0.0625)))
+    steps = torch.from_numpy(d.array(old.shape, (0.5, -0.5, 0.0, 1.0, -1.0, 0.0625, -0.0625, 3.0, -3.0)))
     if d.noise is not None:
         steps *= torch.from_numpy(d.noise.uniform(0.85, 1.15, old.shape))
     return (old + steps).float()

@@ -64,6 +64,13 @@ def clips_on_one_side_only(ppo_clip_loss, advantages):
 
 
 @check("ppo_clip_loss")
+def clips_at_one_fifth_by_default(ppo_clip_loss, log_probs, old_log_probs, advantages):
+    """Where no clip is given, it is 0.2."""
+    default = ppo_clip_loss(log_probs, old_log_probs, advantages)
+    close(default, ppo_clip_loss(log_probs, old_log_probs, advantages, 0.2))
+
+
+@check("ppo_clip_loss")
 def starts_at_minus_the_mean_advantage(ppo_clip_loss, log_probs, advantages, clip):
     """While both policies agree every ratio is 1, so the loss is minus the mean advantage."""
     close(ppo_clip_loss(log_probs, log_probs, advantages, clip), -advantages.mean())

@@ -403,6 +403,21 @@ def detached_throughout(log_probs, old_log_probs, advantages, clip=0.2):
     return reinforcement.ppo_clip_loss(log_probs.detach(), old_log_probs, advantages, clip)
 
 
+@mistake("ppo_clip_loss", "Where no clip is given it should be 0.2, not 0.1.")
+def another_default(log_probs, old_log_probs, advantages, clip=0.1):
+    return reinforcement.ppo_clip_loss(log_probs, old_log_probs, advantages, clip)
+
+
+@mistake(
+    "ppo_clip_loss",
+    "You bound the ratio before the minimum: where it makes the loss larger it counts in full.",
+)
+def bounded_ratio(log_probs, old_log_probs, advantages, clip=0.2):
+    return reinforcement.ppo_clip_loss(
+        torch.minimum(log_probs, old_log_probs.detach() + 2), old_log_probs, advantages, clip
+    )
+
+
 class Buffer(reinforcement.ReplayBuffer):
     """A right buffer that tells which rows of `transitions` a batch is drawn from."""
 
