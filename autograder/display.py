@@ -39,7 +39,7 @@ def _headline(result: ExerciseResult) -> str:
     if result.status == "untouched":
         return "it still ends in `raise NotImplementedError()`"
     if result.status == "missing":
-        return f"`{result.name}` is not defined: run its cell first"
+        return "it is not defined: run its cell first"
     passed = sum(c.verdict == PASSED for c in result.checks)
     return f"{passed} of {len(result.checks)} public checks pass"
 
@@ -55,7 +55,7 @@ def _next(check: CheckResult) -> str:
 def _values(check: CheckResult) -> list[tuple[str, str]]:
     """What was expected and what came, each under its title."""
     example = check.counterexample
-    if example is None or not example.expected:
+    if example is None or example.expected in ("", example.got):  # the dtypes differ, or there is no result
         return []
     bound = re.search(r": (expected (?:at least|at most|above|below)) ", check.message)
     return [(bound[1] if bound else "expected", example.expected), ("your result", example.got)]
@@ -74,7 +74,7 @@ def exercise_html(result: ExerciseResult) -> str:
     if values and all("<mark" in value for *_, value in values):
         message = message.partition(": expected ")[0]  # the numbers are there to see
     return environment().get_template("check.html.j2").render(
-        name=result.name,
+        name=plain(result.name, 200),
         symbol=symbol,
         word=word,
         colour=colour,

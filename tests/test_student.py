@@ -25,10 +25,14 @@ from nbformat import NotebookNode, v4
 
 from autograder import load_checks, notebooks
 from autograder.course import Course
+from autograder.display import exercise_html, exercise_text
+from autograder.literals import shown
 from autograder.release import release
+from autograder.results import CheckResult, Counterexample, ExerciseResult
 from autograder.student import Check
 from reference_impl import vae
 from tests.conftest import ROOT
+from tests.sample_reports import hostile
 
 WEEK = "week07_vae"
 KL = "kl_to_standard_normal"
@@ -288,6 +292,48 @@ def test_every_exercise_is_checked_in_less_than_a_second(check: Check) -> None:
         begun = time.process_time()
         assert eval(f"check({name})", names).passed
         assert time.process_time() - begun < 1
+
+
+# The display
+
+
+def _shown(message: str, expected: Any, got: Any, where: str = "") -> str:
+    example = Counterexample("f(x)", shown(expected), shown(got), where)
+    check = CheckResult("c", "It is right.", "public", "failed", 0, 1, message, example)
+    return exercise_html(ExerciseResult("f", 0, 1, [check], "failed"))
+
+
+def test_the_first_difference_is_marked_in_a_matrix_with_a_line_per_row() -> None:
+    got = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]])
+    expected = got.clone()
+    expected[1, 0, 1] = 0.5
+    html = _shown(
+        "a different value at [1, 0, 1] (1 of 8 elements): expected 0.5, got 6", expected, got, "[1, 0, 1]"
+    )
+    assert "A different value at [1, 0, 1] (1 of 8 elements)</div>" in html
+    assert re.findall("<mark[^>]*>(.*?)</mark>", html) == ["0.5", "6.0"]
+    assert "[[[1.0, 2.0],\n  [3.0, 4.0]],\n [[5.0, " in html
+    assert html.count("shape (2, 2, 2)") == 2
+    part = _shown(
+        "a different value at [0][1]: expected 3, got 2", torch.tensor([1.0, 3.0]), got[0, 0], "[0][1]"
+    )
+    assert re.findall("<mark[^>]*>(.*?)</mark>", part) == ["3.0", "2.0"], "one of several outputs"
+
+
+def test_what_can_not_be_seen_is_not_shown_side_by_side() -> None:
+    one = torch.ones(1)
+    html = _shown("expected torch.float32, got torch.float64", one, one.double())
+    assert "your result" not in html and "Expected torch.float32, got torch.float64" in html
+    assert "expected above, shape" in _shown(
+        "not above the bound: expected above 1, got 0", one, 0 * one, "[0]"
+    )
+
+
+def test_nothing_that_a_student_writes_is_taken_for_html() -> None:
+    for exercise in hostile().exercises:
+        html = exercise_html(exercise)
+        assert not re.search("<(script|img|a|style|iframe)\\b", html) and "\x1b" not in html
+        assert "\x1b" not in exercise_text(exercise)
 
 
 # Without the file, or with another
