@@ -18,6 +18,7 @@ from autograder import _environment, freshness
 from autograder.bundle import SUFFIX, Published
 from autograder.judge import LocalReplayer
 from autograder.results import ExerciseResult
+from autograder.uses import used_by
 
 
 def load_checks(week: str, folder: Path | str | None = None) -> Check:
@@ -82,7 +83,7 @@ class Check:
     def _broken(self, name: str, namespace: Mapping[str, Any], caller: Mapping[str, Any]) -> list[str]:
         """The first of the other exercises that this one calls in vain, as a note."""
         assert self._bench is not None
-        used = freshness.used_by(namespace.get(name), caller)
+        used = used_by(namespace.get(name), caller)
         for other in self._bench.functions:
             if other in used and other != name and judge(self._bench, other, namespace).status != "passed":
                 return [f"it calls your `{other}`, which does not pass its own checks yet: begin there"]
