@@ -153,15 +153,17 @@ def what_happened(report: Report) -> str:
             words.append(
                 f"{what}: {', '.join(names) if len(names) < len(report.exercises) else 'everything'}"
             )
-    lost: dict[str, list[str]] = {}
+    lost: dict[str, dict[str, str]] = {}  # check -> exercise -> message
     for exercise in report.exercises:
         if exercise.status == "failed":
             words.append(f"{exercise.name}: {exercise.misconception or _first_loss(exercise).message}")
         elif exercise.status == "partial":
             for check in exercise.checks:
                 if check.points < check.max_points:
-                    lost.setdefault(check.name, []).append(exercise.name)
-    words += [f"loses {check} in {', '.join(names)}" for check, names in lost.items()]
+                    lost.setdefault(check.name, {})[exercise.name] = check.message
+    for check_name, messages in lost.items():
+        why = f" ({next(iter(messages.values()))})" if len(messages) == 1 else ""
+        words.append(f"loses {check_name} in {', '.join(messages)}{why}")
     words += dict.fromkeys(note for exercise in report.exercises for note in exercise.notes)
     broken = [cell for cell in report.cells if cell.name != "NotImplementedError"]
     if broken:
