@@ -1,10 +1,12 @@
 """Week 5: the checks that only the instructor has; the battery comes on top."""
 
+import math
 from itertools import product
 
 import torch
 
 from autograder.author import check, choice, close, equal
+from autograder.probes import Probe
 
 
 @check("bpe_encode", points=1)
@@ -29,6 +31,28 @@ def never_draws_what_has_probability_zero(sample_token):
     logits = torch.tensor([[out, 0.0, 0.0, out], [out, out, 1.0, out], [0.0, out, out, 0.0]])
     equal(sample_token(logits, torch.tensor([0.75, 0.9375, 0.75])), torch.tensor([2, 2, 3]))
     equal(sample_token(logits, torch.tensor([0.0, 0.0, 0.0])), torch.tensor([1, 2, 0]))
+
+
+@check("sample_token", points=1)
+def survives_large_logits(sample_token):
+    """Logits of +-1e4 are logits like others: two that are equal share the probability."""
+    logits = torch.tensor([[1e4, 1e4], [-1e4, -1e4], [1e4, 1e4], [-1e4, -1e4]])
+    equal(sample_token(logits, torch.tensor([0.25, 0.25, 0.75, 0.75])), torch.tensor([0, 0, 1, 1]))
+
+
+@check("beam_search", points=1)
+def finished_beams_take_up_places(beam_search):
+    """Of two beams the one that ended holds its place: A, C, A would be the best, but A, C is pushed out."""
+    start, a, b, c, eos = range(5)
+    p = torch.full((5, 5), 0.01, dtype=torch.float64)
+    p[start, eos], p[start, a] = 0.5, 0.47
+    p[a, b], p[a, c] = 0.55, 0.42
+    p[b] = 0.2
+    p[c, a] = 0.96
+    model = Probe("TokenModel", {"table": p.log(), "decay": 0.0})
+    tokens, score = beam_search(model, torch.tensor([start]), 2, 3, eos, 1.0)
+    equal(tokens, torch.tensor([start, eos]))
+    close(score, math.log(0.5))
 
 
 @check("beam_search", points=1, examples=24, width=choice(64), max_new_tokens=choice(1, 2, 3))

@@ -69,7 +69,7 @@ def finds_what_greedy_search_misses(beam_search):
     p[x, eos] = p[eos, eos] = 0.96
     model, prompt = Probe("TokenModel", {"table": p.log(), "decay": 0.0}), torch.tensor([start])
     for width, path in ((1, [a, x, eos]), (2, [b, x, eos])):
-        tokens, score = beam_search(model, prompt, width, 4, eos, 0.0)
+        tokens, score = beam_search(model, prompt, width, 4, eos)  # no penalty is a penalty of 0
         equal(tokens, torch.tensor([start, *path]))
         close(score, sum(math.log(p[i, j]) for i, j in zip([start, *path], path, strict=False)))
 

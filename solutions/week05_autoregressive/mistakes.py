@@ -538,3 +538,8 @@ def without_the_eos(model, prompt, width, max_new_tokens, eos, length_penalty=0.
 def padded_with_eos(model, prompt, width, max_new_tokens, eos, length_penalty=0.0):
     tokens, score = autoregressive.beam_search(model, prompt, width, max_new_tokens, eos, length_penalty)
     return torch.cat([tokens, tokens.new_full((len(prompt) + max_new_tokens - len(tokens),), eos)]), score
+
+
+@mistake("beam_search", "Where no length penalty is given it should be 0, which leaves sums as they are.")
+def penalty_by_default(model, prompt, width, max_new_tokens, eos, length_penalty=1.0):
+    return autoregressive.beam_search(model, prompt, width, max_new_tokens, eos, length_penalty)
