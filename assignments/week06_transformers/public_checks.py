@@ -42,7 +42,7 @@ def gives_the_worked_example_of_three_sentences(padding_mask):
 @check("multi_head_attention", points=1)
 def knows_no_order(multi_head_attention, x, w_q, w_k, w_v, w_o, n_heads):
     """Without a mask attention knows no order: permuted tokens give the same results, permuted."""
-    straight = multi_head_attention(x, w_q, w_k, w_v, w_o, n_heads, None)
+    straight = multi_head_attention(x, w_q, w_k, w_v, w_o, n_heads)
     close(multi_head_attention(x.flip(1), w_q, w_k, w_v, w_o, n_heads, None), straight.flip(1))
 
 

@@ -114,6 +114,15 @@ def as_log_probabilities(q, k, v, mask=None):
     return F.log_softmax(scores, dim=-1).exp() @ v * some
 
 
+@accepted("scaled_dot_product_attention")
+def less_the_logarithm_of_the_sum(q, k, v, mask=None):
+    scores = q @ k.mT / math.sqrt(q.shape[-1])
+    if mask is None:
+        return torch.exp(scores - scores.logsumexp(-1, keepdim=True)) @ v
+    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min / 4)
+    return (torch.exp(scores - scores.logsumexp(-1, keepdim=True)) * mask) @ v
+
+
 @accepted("multi_head_attention")
 def head_by_head(x, w_q, w_k, w_v, w_o, n_heads, mask=None):
     b, n, dim = x.shape

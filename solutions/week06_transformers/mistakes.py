@@ -510,3 +510,9 @@ class DetachedAttention(_Block):
 class ThroughFloat32(_Block):
     def forward(self, x, mask=None):
         return super().forward(x, mask).float()
+
+
+@mistake("Block", "Your ReLU stops at 6; it grows without a bound.")
+class StopsAtSix(_Block):
+    def feed_forward(self, y):
+        return F.relu6(y @ self.w1 + self.b1) @ self.w2 + self.b2
