@@ -57,6 +57,16 @@ def equal_advantages_give_zero(normalize_advantages, advantages):
     close(normalize_advantages(0 * advantages), 0 * advantages)
 
 
+@check("normalize_advantages", examples=4)
+def an_outlier_stays_one(normalize_advantages, advantages):
+    """Nothing is clipped: of 144 advantages a single one that is not 0 lies 143 / 12 deviations away."""
+    lonely = advantages.new_zeros(12, 12)
+    lonely[3, 5] = 1
+    normalized = normalize_advantages(lonely)
+    close(normalized[3, 5], 143 / 12 / (1 + 12e-8))
+    close(normalized[0, 0], -1 / 12 / (1 + 12e-8))
+
+
 @check("ppo_clip_loss")
 def is_never_better_than_the_unclipped_objective(ppo_clip_loss, log_probs, old_log_probs, advantages, clip):
     """The clipped objective is a lower bound: the loss is at least -mean(r A), and equal for a wide clip."""

@@ -403,6 +403,11 @@ def detached_throughout(log_probs, old_log_probs, advantages, clip=0.2):
     return reinforcement.ppo_clip_loss(log_probs.detach(), old_log_probs, advantages, clip)
 
 
+@mistake("normalize_advantages", "You clip the normalised advantages; they are only shifted and scaled.")
+def clips_outliers(advantages):
+    return reinforcement.normalize_advantages(advantages).clamp(-5, 5)
+
+
 @mistake("ppo_clip_loss", "Where no clip is given it should be 0.2, not 0.1.")
 def another_default(log_probs, old_log_probs, advantages, clip=0.1):
     return reinforcement.ppo_clip_loss(log_probs, old_log_probs, advantages, clip)
