@@ -455,7 +455,7 @@ class Bench:
             where = error.where
         else:
             assert error is not None
-            got, expected, where = explain(error), "", ""
+            got, expected, where = f"no value ({error.type or error.kind})", "", ""
         return Counterexample(script(outcome.log, self.signatures), expected, got, where)
 
     def excuse(
