@@ -17,12 +17,13 @@ from types import ModuleType
 from typing import Any
 
 from autograder import battery, store, wire
-from autograder.calls import Session
+from autograder.calls import LocalSession
 from autograder.closeness import Calibration
 from autograder.corpus import Example
 from autograder.course import CourseError, Week, marked
 from autograder.exercises import Check, Exercise, Solution
-from autograder.judge import Bench, Material, Recorded, Recording, Trial
+from autograder.judge import Bench
+from autograder.trials import Material, Recorded, Recording, Trial
 
 FORMAT = "genai-autograder/checks/v1"
 SUFFIX = ".checks"
@@ -68,7 +69,7 @@ def _check(bench: Bench, check: Check) -> dict[str, Any]:
 def _example(bench: Bench, check: Check, trial: Trial) -> list[Any]:
     """Values, tolerances and the reference's answers."""
     recording = Recording(bench.exact)
-    outcome = bench.job(check, trial, lambda session: recording)(bench.session(bench.week.references))
+    outcome = bench.job(check, trial, lambda session: recording)(LocalSession(bench.week.references))
     if outcome.error is not None:
         raise CourseError(f"{check.exercise}: the reference fails {check.name}: {outcome.error}")
     return [dict(trial.example.values), trial.calibration.to_list(), recording.replies]

@@ -18,8 +18,9 @@ import torch
 
 from autograder import __version__
 from autograder.course import Course
-from autograder.judge import Bench, LocalReplayer
+from autograder.judge import Bench
 from autograder.results import CellProblem, ExerciseResult, Report
+from autograder.trials import LocalReplayer
 
 if TYPE_CHECKING:
     from autograder.guests import Limits, Zygote

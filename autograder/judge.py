@@ -2,166 +2,44 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from autograder import battery, corpus, results, store, wire
-from autograder.calls import CallFailed, Class, Function, LocalSession, Log, Reply, Request, Session, cast
-from autograder.closeness import KINK_STEP, RUNS, Calibration, calibrate, noise_paused, record, scales_of
+from autograder.calls import CallFailed, LocalSession, Log, Reply, Session, cast
+from autograder.closeness import KINK_STEP, RUNS, Calibration, calibrate, record, scales_of
 from autograder.comparisons import CheckFailed, Decider, Key, comparing
+from autograder.composition import Direct, composed
 from autograder.corpus import Example, Source
 from autograder.course import Week
 from autograder.exercises import Check, Exercise, Solution
 from autograder.literals import script, shown, signatures_of
 from autograder.results import CheckResult, Counterexample, ExerciseResult
+from autograder.traces import has_value, same_trace, trace
+from autograder.trials import (
+    Exact,
+    LocalReplayer,
+    Material,
+    Outcome,
+    Perturbed,
+    Recorded,
+    Recording,
+    Replayer,
+    Trial,
+    dtype_of,
+    run_body,
+)
 
 SHRINK_BUDGET = 200  # runs for a student's counterexample
 MISTAKE_BUDGET = 100  # runs for an example from a known mistake
 QUICK_RUNS = 4
 
 _ENGINE = Path(__file__).parent
-_JUDGES = ("battery", "calls", "closeness", "comparisons", "judge", "probes")
-
-
-class Exact:
-    """A session whose answers are the reference's own, in float64 and free of noise."""
-
-    def __init__(self, namespace: Mapping[str, Any]) -> None:
-        self._session = LocalSession(namespace)
-
-    def perform(self, request: Request) -> Reply:
-        request = {
-            k: cast(v, torch.float64) if k in ("args", "state", "cotangents") else v
-            for k, v in request.items()
-        }
-        with noise_paused(True):
-            return self._session.perform(request)
-
-
-class Perturbed(LocalSession):
-    """The reference in the student's place while tolerances are earned."""
-
-    def perform(self, request: Request) -> Reply:
-        with noise_paused(request["op"] in ("new", "load")):
-            return super().perform(request)
-
-
-def run_body(
-    week: Week, check: Check, session: Session, reference: Session, values: Mapping[str, Any], log: Log
-) -> None:
-    """Run the check's body once; raises CheckFailed or CallFailed where it fails."""
-    exercise = week.exercise(check.exercise)
-    if check.battery:
-        student, right = _proxy(exercise, session, log), _proxy(exercise, reference, [])
-        check.body(exercise, student, right, values)
-        return
-    functions = {e.name: e for e in week.exercises}
-    arguments: dict[str, Any] = {}
-    for name in _parameter_names(check):
-        if name in values:
-            arguments[name] = values[name]
-        elif name == "reference":
-            arguments[name] = _proxy(exercise, reference, [])
-        else:
-            arguments[name] = _proxy(functions[name], session, log)
-    check.body(**arguments)
-
-
-def _parameter_names(check: Check) -> Sequence[str]:
-    return check.body.__code__.co_varnames[: check.body.__code__.co_argcount]
-
-
-def _proxy(exercise: Exercise, session: Session, log: Log) -> Function | Class:
-    return (Class if exercise.is_class else Function)(exercise.name, session, log)
-
-
-@dataclass
-class Trial:
-    """An example with what it takes to judge an answer on it.
-
-    `values` are the example's in the dtype of the check, `replies` the reference's to the battery's
-    questions, which are the same for every student: both are made when they are first needed.
-    """
-
-    example: Example
-    calibration: Calibration
-    values: dict[str, Any] | None = None
-    replies: list[Reply] | None = None
-
-
-class Recording:
-    """A session that keeps the replies it passes on."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.replies: list[Reply] = []
-
-    def perform(self, request: Request) -> Reply:
-        reply = self._session.perform(request)
-        self.replies.append(reply)
-        return reply
-
-
-class Recorded:
-    """A session that answers with what was recorded, in order."""
-
-    def __init__(self, replies: Sequence[Reply]) -> None:
-        self._replies = iter(replies)
-
-    def perform(self, request: Request) -> Reply:
-        return next(self._replies)
-
-
-@dataclass
-class Material:
-    """A check made ready: its examples, smallest first, and their tolerances."""
-
-    check: Check
-    trials: list[Trial]
-
-    @property
-    def left_out(self) -> list[Trial]:
-        return [t for t in self.trials if t.calibration.left_out]
-
-    @property
-    def judged(self) -> list[Trial]:
-        return [t for t in self.trials if not t.calibration.left_out]
-
-
-@dataclass
-class Outcome:
-    """What came of one example: None, or the failure; and the log of calls."""
-
-    error: CheckFailed | CallFailed | None
-    log: Log
-    compared: int = 0
-
-
-class Replayer(Protocol):
-    """Runs jobs that make calls, each with a session, and returns what they return, in order."""
-
-    def replay(self, jobs: Sequence[Callable[[Session], Outcome]]) -> list[Outcome]: ...
-
-
-class LocalReplayer:
-    """Replays in this process."""
-
-    def __init__(self, namespace: Mapping[str, Any]) -> None:
-        self._namespace = namespace
-
-    def replay(self, jobs: Sequence[Callable[[Session], Outcome]]) -> list[Outcome]:
-        return [job(LocalSession(self._namespace)) for job in jobs]
-
-
-def dtype_of(check: Check) -> torch.dtype:
-    return torch.float64 if check.double else torch.float32
+_JUDGES = ("battery", "calls", "closeness", "comparisons", "judge", "probes", "trials")
 
 
 class Bench:
@@ -296,10 +174,6 @@ class Bench:
             runs=runs,
             exact=exact,
         )
-
-    def session(self, namespace: Mapping[str, Any]) -> Session:
-        """A session with these functions in this process."""
-        return LocalSession(namespace)
 
     def namespace(self, solution: Solution) -> dict[str, Any]:
         """The references, with one answer in its exercise's place."""
@@ -495,7 +369,7 @@ class Bench:
                 right = any(
                     self.job(check, t)(reference(session)).error is not None
                     for t in trials
-                    for session in [_Direct(sessions)]
+                    for session in [Direct(sessions)]
                 )
             judged.append(
                 _result(check, results.PASSED, "", points=check.points, examples=len(trials))
@@ -524,7 +398,7 @@ class Bench:
             theirs = self.mistake_traces(check, solution, trials)
             alike = all(theirs[i][1] and same_trace(mine[i], theirs[i][0]) for i in failing)
             # Errors alone say too little: many different mistakes raise the same one.
-            if alike and any(_has_value(mine[i]) for i in failing):
+            if alike and any(has_value(mine[i]) for i in failing):
                 named.append(
                     (solution, all(same_trace(m, t) for m, (t, _) in zip(mine, theirs, strict=True)))
                 )
@@ -596,45 +470,6 @@ def _exercise_result(
     return ExerciseResult(name, score, most, judged, status, diagnosis)
 
 
-def trace(log: Log) -> list[Any]:
-    """The values that calls gave, errors as their type: what two answers are compared by."""
-    values: list[Any] = []
-    for request, reply in log:
-        if "error" in reply:
-            values.append(("error", reply["error"]["type"] or reply["error"]["kind"]))
-        elif request["op"] not in ("forget", "load", "new"):
-            values.append([reply[k] for k in ("value", "gradients", "parameter_gradients") if k in reply])
-    return values
-
-
-def _has_value(values: list[Any]) -> bool:
-    return any(not (isinstance(v, tuple) and v and v[0] == "error") for v in values)
-
-
-def same_trace(mine: Any, theirs: Any) -> bool:
-    """The same values up to the rounding of their dtype."""
-    if isinstance(mine, torch.Tensor) and isinstance(theirs, torch.Tensor):
-        if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
-            return False
-        if not mine.is_floating_point():
-            return torch.equal(mine, theirs)
-        u = torch.finfo(mine.dtype).eps
-        scale = torch.nan_to_num(theirs.abs(), 0.0, 0.0, 0.0)
-        size = float(scale.max()) if scale.numel() else 0.0
-        return torch.allclose(mine, theirs, rtol=64 * u, atol=64 * u * max(size, 1e-3), equal_nan=True)
-    if isinstance(mine, float) and isinstance(theirs, float):
-        return (
-            abs(mine - theirs) <= 1e-9 * max(1.0, abs(theirs))
-            or mine == theirs
-            or (mine != mine and theirs != theirs)
-        )
-    if isinstance(mine, (list, tuple)) and isinstance(theirs, (list, tuple)):
-        return len(mine) == len(theirs) and all(map(same_trace, mine, theirs))
-    if isinstance(mine, dict) and isinstance(theirs, dict):
-        return mine.keys() == theirs.keys() and all(same_trace(mine[k], theirs[k]) for k in mine)
-    return type(mine) is type(theirs) and bool(mine == theirs)
-
-
 def _typical(scales: Iterable[dict[Key, float]]) -> dict[Key, float]:
     """The median magnitude of each comparison over the corpus, or a share of the largest."""
     gathered: dict[Key, list[float]] = {}
@@ -666,62 +501,3 @@ def _shift(value: Any, step: float, generator: torch.Generator) -> Any:
     if isinstance(value, dict):
         return {k: _shift(v, step, generator) for k, v in value.items()}
     return value
-
-
-class _Direct:
-    """A session that hands each call to a replayer of its own."""
-
-    def __init__(self, replayer: Replayer) -> None:
-        self._replayer = replayer
-
-    def perform(self, request: Request) -> Reply:
-        replies: list[Reply] = []
-
-        def ask(session: Session) -> Outcome:
-            replies.append(session.perform(request))
-            return Outcome(None, [])
-
-        self._replayer.replay([ask])
-        return replies[0]
-
-
-class _Remote(torch.autograd.Function):
-    """A student's function of tensors inside a reference: its gradient is asked of the student too."""
-
-    @staticmethod
-    def forward(ctx: Any, function: Function, *args: Any) -> Any:
-        ctx.function, ctx.args = function, args
-        return function(*(a.detach() if isinstance(a, torch.Tensor) else a for a in args))
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Any) -> Any:
-        args = [a.detach() if isinstance(a, torch.Tensor) else a for a in ctx.args]
-        wrt = [i for i, a in enumerate(args) if isinstance(a, torch.Tensor) and a.is_floating_point()]
-        gradients = ctx.function.ask(args, wrt=wrt, cotangents=list(cotangents))["gradients"]
-        by_position = dict(zip(wrt, gradients, strict=True))
-        return (None, *(by_position.get(i) for i in range(len(args))))
-
-
-def composed(exercise: Exercise, names: Sequence[str], session: Session) -> Any:
-    """The reference of `exercise`, calling the session's functions `names` instead of the references."""
-    calls = {name: functools.partial(_Remote.apply, Function(name, session)) for name in names}
-    reference = exercise.reference
-    if not exercise.is_class:
-        return _patched(reference, calls)
-    methods = {
-        n: _patched(f, calls) for n, f in vars(reference).items() if inspect.isfunction(f) and n != "__init__"
-    }
-    return type(reference.__name__, (reference,), methods)
-
-
-def _patched(function: Any, names: Mapping[str, Any]) -> Any:
-    """A copy of a function that finds other functions under some global names."""
-    patched = types.FunctionType(
-        function.__code__,
-        {**function.__globals__, **names},
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    patched.__kwdefaults__ = function.__kwdefaults__
-    return patched

@@ -28,8 +28,9 @@ from autograder.comparisons import (
 )
 from autograder.course import Week
 from autograder.exercises import Check, Exercise
-from autograder.judge import Bench, LocalReplayer, Perturbed, dtype_of, run_body
+from autograder.judge import Bench
 from autograder.results import FAILED, PASSED, ExerciseResult
+from autograder.trials import LocalReplayer, Perturbed, dtype_of, run_body
 
 MOST_LEFT_OUT = 0.2
 SHIFT = 10.0

@@ -10,7 +10,7 @@ from greenlet import greenlet
 
 from autograder.calls import Reply, Request, Session
 from autograder.guests import Cell, CellResult, Guest, GuestDied, Limits, Zygote
-from autograder.judge import Outcome
+from autograder.trials import Outcome
 
 Job = Callable[[Session], Outcome]
 

@@ -16,8 +16,8 @@ import torch
 
 from autograder import _environment, freshness
 from autograder.bundle import SUFFIX, Published
-from autograder.judge import LocalReplayer
 from autograder.results import ExerciseResult
+from autograder.trials import LocalReplayer
 from autograder.uses import used_by
 
 

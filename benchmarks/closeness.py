@@ -40,7 +40,8 @@ from autograder.closeness import RUNS, Compared, Recorder, Run, calibrate, recor
 from autograder.comparisons import UNIT_ROUNDOFF, Key, as_wide, comparing, is_exact
 from autograder.course import Course
 from autograder.exercises import Check
-from autograder.judge import Bench, Perturbed, Trial, dtype_of, run_body
+from autograder.judge import Bench
+from autograder.trials import Perturbed, Trial, dtype_of, run_body
 
 BATTERY = {"agrees": "float32", "precision": "float64"}
 DIFFERS = {"agrees": 1e-6, "precision": 1e-10}

@@ -47,9 +47,10 @@ from autograder.calls import LocalSession
 from autograder.course import Course
 from autograder.grading import bench, grade_all, grade_submission
 from autograder.guests import Zygote
-from autograder.judge import Bench, LocalReplayer
+from autograder.judge import Bench
 from autograder.notebooks import build_source
 from autograder.submissions import read_submission
+from autograder.trials import LocalReplayer
 
 Seconds = tuple[float, float]  # wall, CPU
 

@@ -10,8 +10,8 @@ import torch
 from autograder.calls import CallFailed, Function
 from autograder.confinement import Limits
 from autograder.guests import Zygote
-from autograder.judge import Outcome
 from autograder.replay import OneByOne, Sitting
+from autograder.trials import Outcome
 
 LIMITS = dataclasses.replace(Limits(), call_cpu=1.0, cell_cpu=5.0, memory_bytes=1 << 30)
 
