@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from autograder.author import check, close, dimension, equal, mask
+from autograder.author import check, close, dimension, equal, floating_dtype, mask
 
 
 @check("scaled_dot_product_attention", points=1, keep=mask(dims="1 n_k"))
@@ -19,6 +19,16 @@ def answers_each_query_alone(scaled_dot_product_attention, q, k, v):
     """A query's answer depends on no other query; no mask is a mask of None."""
     together = scaled_dot_product_attention(q, k, v)
     close(scaled_dot_product_attention(q[..., -1:, :], k, v, None), together[..., -1:, :])
+
+
+@check("scaled_dot_product_attention", points=1, dtype=floating_dtype())
+def only_differences_of_scores_count(scaled_dot_product_attention, dtype):
+    """Scores of 1024 and 1025 give the weights that 0 and 1 give, and the only key, however low, gets all."""
+    q = torch.tensor([[16.0]], dtype=dtype)
+    k = torch.tensor([[64.0], [64 + 2**-4]], dtype=dtype)
+    v = torch.tensor([[1.0], [0.0]], dtype=dtype)
+    close(scaled_dot_product_attention(q, k, v, None), torch.sigmoid(torch.tensor([[-1.0]], dtype=dtype)))
+    close(scaled_dot_product_attention(q, -k, v, torch.tensor([[True, False]])), v[:1])
 
 
 @check("causal_mask", points=1)
