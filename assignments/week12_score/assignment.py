@@ -24,7 +24,7 @@ assignment = Assignment(
             score.denoising_score_matching_loss,
             inputs={
                 "model": MODEL,
-                "t": real(low=0, high=0.95, scale=0.25),
+                "t": real(low=0, high=0.99, scale=0.25, edge=(0.99, 0.96)),
                 "weighting": optional(probe("Power", p=number(2.0, 1.0, 0.5, low=0))),
             },
             sizes={"event": (1, 2)},
