@@ -161,7 +161,14 @@ def _receive(argument: Any) -> Any:
 
 
 def _detached(value: Any) -> Any:
-    return tree_map(lambda v: v.detach() if isinstance(v, Tensor) else v, value)
+    return tree_map(_plain, value)
+
+
+def _plain(leaf: Any) -> Any:
+    """The leaf as the wire would bring it: without gradient, and numpy's numbers and strings as Python's."""
+    if isinstance(leaf, Tensor):
+        return leaf.detach()
+    return leaf.item() if isinstance(leaf, np.generic) else leaf
 
 
 def _load(owner: Any, state: Mapping[str, Tensor]) -> Reply:

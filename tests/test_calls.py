@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -103,3 +104,9 @@ def test_trees_keep_their_form() -> None:
     assert tree_map(lambda v: v + 1, tree) == {"a": [2, (3, Pair(4, 5))]}
     moved = cast([torch.ones(1), torch.tensor([1]), torch.float32, Probe("Power", {"p": 1.0})], torch.float64)
     assert [moved[0].dtype, moved[1].dtype, moved[2]] == [torch.float64, torch.int64, torch.float64]
+
+
+def test_numpys_numbers_come_as_pythons() -> None:
+    namespace = {"f": lambda: (np.float32(0.5), np.int64(3))}
+    reply = perform({"op": "call", "name": "f", "args": []}, namespace, {})
+    assert [type(v) for v in reply["value"]] == [float, int]
