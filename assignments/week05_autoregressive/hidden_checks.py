@@ -16,6 +16,15 @@ def joins_runs_from_the_left(bpe_encode):
     equal(bpe_encode("aaaaaaa", [("a", "a"), ("aa", "aa"), ("aa", "a")]), ["aaaa", "aaa"])
 
 
+@check("bpe_encode", points=1)
+def takes_any_text_and_many_merges(bpe_encode):
+    """Spaces, line ends and capitals are characters like others, and there may be any number of merges."""
+    equal(bpe_encode(" aA é\n ", [("a", "A")]), [" ", "aA", " ", "é", "\n", " "])
+    alphabet = "abcdefghijklmnopqrstuvwxyz"
+    merges = [(alphabet[:i], alphabet[i]) for i in range(1, 26)]
+    equal(bpe_encode(alphabet + alphabet[:20], merges), [alphabet, alphabet[:20]])
+
+
 @check("bpe_train", points=1)
 def counts_and_breaks_ties_as_agreed(bpe_train):
     """In "bbb" the pair b b stands twice; ties go to the smaller left part, then to the smaller right one."""
@@ -53,6 +62,19 @@ def finished_beams_take_up_places(beam_search):
     tokens, score = beam_search(model, torch.tensor([start]), 2, 3, eos, 1.0)
     equal(tokens, torch.tensor([start, eos]))
     close(score, math.log(0.5))
+
+
+@check("beam_search", points=1)
+def goes_on_when_the_best_beam_has_ended(beam_search):
+    """With a length penalty a beam that goes on may overtake one that ended: ln 0.452 / 3 is above ln 0.5."""
+    start, a, b, eos = range(4)
+    p = torch.full((4, 4), 0.01, dtype=torch.float64)
+    p[start, eos], p[start, a] = 0.5, 0.48
+    p[a, b] = p[b, eos] = 0.97
+    model = Probe("TokenModel", {"table": p.log(), "decay": 0.0})
+    tokens, score = beam_search(model, torch.tensor([start]), 2, 4, eos, 1.0)
+    equal(tokens, torch.tensor([start, a, b, eos]))
+    close(score, math.log(0.48 * 0.97 * 0.97) / 3)
 
 
 @check("beam_search", points=1, examples=24, width=choice(64), max_new_tokens=choice(1, 2, 3))
