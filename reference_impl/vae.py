@@ -36,8 +36,9 @@ def bernoulli_log_likelihood(
 ) -> Float[Tensor, "*batch"]:
     """log p(x) = sum_i x_i log s(l_i) + (1 - x_i) log(1 - s(l_i)) in nats, with s the logistic sigmoid.
 
-    One number per example: summed over the data dimension. `x` lies in [0, 1], as grey values do. Finite and
-    exact for any finite logits, +-1e4 included. (Kingma and Welling, 2014, appendix C.1, from logits.)
+    One number per example: summed over the data dimension. `x` holds zeros and ones (the formula takes grey
+    values in between as well, of which none is asked here). Finite and exact for any finite logits, +-1e4
+    included. (Kingma and Welling, 2014, appendix C.1, from logits.)
     """
     require(((x >= 0) & (x <= 1)).all(), f"x must lie in [0, 1], not reach from {x.min()} to {x.max()}")
     return (x * logits - F.softplus(logits)).sum(-1)
@@ -51,8 +52,8 @@ def elbo(
 ) -> Float[Tensor, "*batch"]:
     """The evidence lower bound log p(x | z) - KL(q(z | x) || p(z)) in nats per example, from one sample z.
 
-    The decoder is Bernoulli with `logits` = decoder(z), x in [0, 1]; q is N(mu, diag(exp(logvar))), the prior
-    is N(0, I). Stable for logits up to +-1e4. (Kingma and Welling, 2014, equation 10 with L = 1.)
+    The decoder is Bernoulli with `logits` = decoder(z), x of zeros and ones; q is N(mu, diag(exp(logvar))),
+    the prior is N(0, I). Stable for logits up to +-1e4. (Kingma and Welling, 2014, equation 10 with L = 1.)
     """
     return bernoulli_log_likelihood(logits, x) - kl_to_standard_normal(mu, logvar)
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from autograder.author import Assignment, Drawing, dimension, domain, exercise, number, real, unit
+from autograder.author import Assignment, Drawing, binary, dimension, domain, exercise, number, real, unit
 from reference_impl import vae
 
 
@@ -24,17 +24,17 @@ assignment = Assignment(
             differentiable=True,
         ),
         exercise(
-            vae.bernoulli_log_likelihood, inputs={"logits": LOGITS, "x": unit()}, differentiable=["logits"]
+            vae.bernoulli_log_likelihood, inputs={"logits": LOGITS, "x": binary()}, differentiable=["logits"]
         ),
         exercise(
             vae.elbo,
-            inputs={"x": unit(), "logits": LOGITS},
+            inputs={"x": binary(), "logits": LOGITS},
             differentiable=["logits", "mu", "logvar"],
             uses=["bernoulli_log_likelihood", "kl_to_standard_normal"],
         ),
         exercise(
             vae.vae_loss,
-            inputs={"x": unit(), "logits": LOGITS, "beta": number(1.0, 4.0, 0.5, 0.0, low=0)},
+            inputs={"x": binary(), "logits": LOGITS, "beta": number(1.0, 4.0, 0.5, 0.0, low=0)},
             differentiable=["logits", "mu", "logvar"],
             uses=["bernoulli_log_likelihood", "kl_to_standard_normal", "elbo"],
         ),
@@ -43,6 +43,7 @@ assignment = Assignment(
             inputs={"data": dimension("data"), "hidden": dimension("hidden"), "latent": dimension("latent")},
             methods={"forward": {"x": unit()}, "sample": {}},
             differentiable=["forward"],
+            without={"batches": "one batch dimension is enough"},
             uses=["reparameterize"],
         ),
     ],

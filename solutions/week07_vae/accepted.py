@@ -72,7 +72,7 @@ def with_log_sigmoids(logits, x):
 
 @accepted("bernoulli_log_likelihood")
 def with_a_distribution(logits, x):
-    return Independent(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False).log_prob(x)
+    return Independent(Bernoulli(logits=logits), 1).log_prob(x)
 
 
 @accepted("bernoulli_log_likelihood")
@@ -134,7 +134,7 @@ def sums_over_a_flat_batch(x, logits, mu, logvar, beta=1.0):
 @accepted("vae_loss")
 def mean_of_each_term(x, logits, mu, logvar, weight=1.0):
     q, prior = Normal(mu, (logvar / 2).exp()), Normal(torch.zeros_like(mu), torch.ones_like(mu))
-    log_p = Bernoulli(logits=logits, validate_args=False).log_prob(x).sum(-1)
+    log_p = Bernoulli(logits=logits).log_prob(x).sum(-1)
     return weight * kl_divergence(q, prior).sum(-1).mean() - log_p.mean()
 
 

@@ -145,11 +145,6 @@ def ones_alone(logits, x):
     return (x * F.logsigmoid(logits)).sum(-1)
 
 
-@mistake("bernoulli_log_likelihood", "You round x to 0 or 1; a grey value counts for both, x and 1 - x.")
-def rounded_pixels(logits, x):
-    return vae.bernoulli_log_likelihood(logits, (x > 0.5).to(x.dtype))
-
-
 @mistake("bernoulli_log_likelihood", "You sum over the batch too: every example has a likelihood of its own.")
 def total_likelihood(logits, x):
     return vae.bernoulli_log_likelihood(logits, x).sum()
