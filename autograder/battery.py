@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from autograder.calls import cast, tree_leaves
 from autograder.comparisons import CheckFailed, close, equal
 from autograder.exercises import Check, Exercise
+from autograder.probes import Probe
 
 POINTS = {"published": 1, "agrees": 2, "gradients": 1, "precision": 1, "batches": 1, "edges": 1, "pure": 1}
 
@@ -165,6 +166,9 @@ def _gradients(exercise: Exercise, student: Any, reference: Any, values: Values)
 
 def _labels(name: str, argument: Any) -> list[str]:
     """One label per floating tensor in an argument, in the order in which `calls` differentiates them."""
+    if isinstance(argument, Probe):
+        module = argument.build()
+        return [f"{name}.{p}" for p, _ in module.named_parameters()] if isinstance(module, nn.Module) else []
     leaves = [v for v in tree_leaves(argument) if isinstance(v, Tensor) and v.is_floating_point()]
     return [name] if isinstance(argument, Tensor) else [f"{name}[{i}]" for i in range(len(leaves))]
 

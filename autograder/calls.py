@@ -9,10 +9,10 @@ and students, in this process. Checks see neither: they hold a `Function` or an 
     {"op": "load", "handle": 1, "state": {...}}                       load_state_dict, by name
     {"op": "forget"}                                                  drops all objects
 
-A call or method may ask for more: "wrt": [0, 1] (positions of arguments) and "parameters": True ask for
-gradients of the sum of value * cotangent over all floating outputs, with "cotangents" a list in their
-order; "after": True asks for the arguments as they are after the call. "seed" is where the global random
-generators start: how many calls the same check has made before.
+A call or method may ask for more: "wrt": [0, 1] (positions of arguments, of a model its parameters) and
+"parameters": True ask for gradients of the sum of value * cotangent over all floating outputs, with
+"cotangents" a list in their order; "after": True asks for the arguments as they are after the call.
+"seed" is where the global random generators start: how many calls the same check has made before.
 
 A reply is {"value": ...} with "gradients" (a list, None where there is none), "parameter_gradients"
 (by name) and "after" as asked, or {"error": {"kind", "type", "message", "traceback"}}, where kind is
@@ -200,11 +200,7 @@ def _differentiate(request: Request, function: Callable[..., Any], arguments: li
     """Call the function and pull the cotangents back to arguments and parameters."""
     sources: list[Tensor] = []
     for i in request.get("wrt", ()):
-        arguments[i] = tree_map(
-            lambda v: v.requires_grad_() if isinstance(v, Tensor) and v.is_floating_point() else v,
-            arguments[i],
-        )
-        sources.extend(v for v in tree_leaves(arguments[i]) if isinstance(v, Tensor) and v.requires_grad)
+        sources.extend(_made_differentiable(arguments[i]))
     names: list[str] = []
     if request.get("parameters"):
         if not isinstance(owner, nn.Module):
@@ -234,6 +230,14 @@ def _differentiate(request: Request, function: Callable[..., Any], arguments: li
     if names:
         reply["parameter_gradients"] = dict(zip(names, gradients[n:], strict=True))
     return reply
+
+
+def _made_differentiable(argument: Any) -> Iterator[Tensor]:
+    """The floating tensors in an argument, of a module its parameters, from now on with gradients."""
+    for leaf in tree_leaves(argument):
+        for v in leaf.parameters() if isinstance(leaf, nn.Module) else [leaf]:
+            if isinstance(v, Tensor) and v.is_floating_point():
+                yield v.requires_grad_()
 
 
 class Session(Protocol):

@@ -49,7 +49,11 @@ class TimeModel(nn.Module):
         self, a: float = 0.5, b: float = 0.25, c: float = 0.75, counting: bool = False, most: int = 0
     ) -> None:
         super().__init__()
-        self.a, self.b, self.c, self.counting, self.most, self.calls = a, b, c, counting, most, 0
+        # Without gradients until someone asks for them, so that its values are plain numbers elsewhere.
+        self.a, self.b, self.c = (
+            nn.Parameter(torch.tensor(v, dtype=torch.float64), requires_grad=False) for v in (a, b, c)
+        )
+        self.counting, self.most, self.calls = counting, most, 0
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         if not isinstance(t, Tensor) or t.shape != x.shape[:1]:

@@ -63,7 +63,7 @@ def sample_token(logits: Float[Tensor, "*batch V"], u: Float[Tensor, "*batch"]) 
 
     The token is the first i, in the order of the vocabulary, with p_0 + ... + p_i > u, where
     p = softmax(logits). u lies in [0, 1): uniform u gives token i with probability p_i. Logits are finite
-    (+-1e4 included) or -inf, which is probability 0: such a token is never drawn, not even at u = 0.
+    (+-1e4 included) or -inf, which is probability 0: such a token is never drawn.
     """
     require(((u >= 0) & (u < 1)).all(), f"u must lie in [0, 1), not reach from {u.min()} to {u.max()}")
     require((logits < torch.inf).all(), "logits must be finite or -inf, not inf or NaN")

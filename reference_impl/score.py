@@ -33,8 +33,8 @@ def denoising_score_matching_loss(
     x = alpha z + beta eps with alpha = t and beta = 1 - t: data z at t = 1, noise eps at t = 0, a time
     0 <= t < 1 for each example. The squared norm is summed over all event dimensions (z has one or more).
     `model(x, t)` takes x (batch, ...) and t (batch,) and returns a score of x's shape. `weighting(t)` takes
-    and returns (batch,) tensors; None means 1 everywhere. Nothing is detached: gradients reach the model, and
-    z and eps through x and the target. (Vincent, 2011; weighted as in Song et al., 2021, equation 7.)
+    and returns (batch,) tensors; None means 1 everywhere. The gradient reaches the model's parameters; z and
+    eps are data, from which none is asked. (Vincent, 2011; weighted as in Song et al., 2021, equation 7.)
     """
     require(((t >= 0) & (t < 1)).all(), f"t must lie in [0, 1), not reach from {t.min()} to {t.max()}")
     column = (-1, *[1] * (z.ndim - 1))  # one time per example

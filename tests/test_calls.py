@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import namedtuple
 
 import numpy as np
@@ -104,6 +105,16 @@ def test_trees_keep_their_form() -> None:
     assert tree_map(lambda v: v + 1, tree) == {"a": [2, (3, Pair(4, 5))]}
     moved = cast([torch.ones(1), torch.tensor([1]), torch.float32, Probe("Power", {"p": 1.0})], torch.float64)
     assert [moved[0].dtype, moved[1].dtype, moved[2]] == [torch.float64, torch.int64, torch.float64]
+
+
+def test_gradients_reach_the_parameters_of_a_model_that_is_handed_over() -> None:
+    request = {"op": "call", "name": "f", "args": [Probe("TimeModel", {"a": 0.5}), torch.ones(2, 3)]}
+    namespace = {"f": lambda model, x: model(x, torch.zeros(2)).sum()}
+    assert not namespace["f"](Probe("TimeModel").build(), torch.ones(2, 3)).requires_grad
+    reply = perform({**request, "wrt": [0], "cotangents": [torch.tensor(1.0)]}, namespace, {})
+    a = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    (6 * torch.tanh(a + 0.25) * math.cos(1)).backward()
+    torch.testing.assert_close(reply["gradients"][0], a.grad, atol=1e-6, rtol=0)
 
 
 def test_numpys_numbers_come_as_pythons() -> None:

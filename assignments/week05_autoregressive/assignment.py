@@ -140,6 +140,7 @@ assignment = Assignment(
             autoregressive.sample_token,
             inputs={"logits": domain(filtered_logits, has_edge=True), "u": domain(off_the_edges)},
             sizes={"V": (1, 5)},
+            without={"batches": "one batch dimension, as `generate` has it, is enough"},
         ),
         exercise(
             autoregressive.beam_search,

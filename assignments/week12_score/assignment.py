@@ -28,7 +28,7 @@ assignment = Assignment(
                 "weighting": optional(probe("Power", p=number(2.0, 1.0, 0.5, low=0))),
             },
             sizes={"event": (1, 2)},
-            differentiable=["z", "eps"],
+            differentiable=["model"],
             without={"batches": "the batch is one dimension, as the model takes one time for each example"},
         ),
         exercise(

@@ -173,6 +173,12 @@ def with_searchsorted(logits, u):
 
 
 @accepted("sample_token")
+def as_a_quantile(logits, u):
+    cdf = logits.softmax(1).cumsum(1)
+    return (cdf < u[:, None]).sum(1).clamp(max=logits.shape[1] - 1)
+
+
+@accepted("sample_token")
 def row_by_row(logits, u):
     tokens = []
     for row, number in zip(logits.reshape(-1, logits.shape[-1]), u.reshape(-1), strict=True):
@@ -220,7 +226,7 @@ def all_beams_in_one_tensor(model, prompt, width, max_new_tokens, eos, length_pe
         sums = total.to(log_p.dtype)[:, None] + log_p
         longer = lengths + (~done).long()
         scores = sums / longer[:, None].to(log_p.dtype) ** length_penalty
-        kept = scores.flatten().topk(min(width, scores.numel())).indices
+        kept = scores.flatten().topk(width).indices
         row, token = kept // vocabulary, kept % vocabulary
         tokens = torch.cat([tokens[row], token[:, None]], 1)
         total, lengths, done = sums.flatten()[kept], longer[row], done[row] | (token == eos)

@@ -273,13 +273,6 @@ def the_most_likely(logits, u):
 
 
 @mistake(
-    "sample_token", "You take the first token whose sum reaches u: at u = 0 that may be one of probability 0."
-)
-def reached_instead_of_exceeded(logits, u):
-    return (logits.softmax(-1).cumsum(-1) < u.unsqueeze(-1)).sum(-1).clamp(max=logits.shape[-1] - 1)
-
-
-@mistake(
     "sample_token",
     "exp(logits) overflows for large logits: take the largest logit off first, as softmax does.",
 )

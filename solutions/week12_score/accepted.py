@@ -52,6 +52,15 @@ def with_the_conditional_score(model, z, eps, t, weighting=None):
 
 
 @accepted("denoising_score_matching_loss")
+def with_targets_without_gradients(model, z, eps, t, weighting=None):
+    with torch.no_grad():
+        time = t.reshape(-1, *[1] * (z.ndim - 1))
+        x, target = time * z + (1 - time) * eps, -eps / (1 - time)
+    losses = torch.nn.functional.mse_loss(model(x, t), target, reduction="none").flatten(1).sum(1)
+    return losses.mean() if weighting is None else (losses * weighting(t)).mean()
+
+
+@accepted("denoising_score_matching_loss")
 def example_by_example(model, z, eps, t, weighting=None):
     total = 0
     for i, time in enumerate(t):
