@@ -292,8 +292,13 @@ class Guest:
             request, len(cells), take, "cell", self.limits.cell_cpu, self.limits.notebook_cpu
         )
 
-    def perform(self, requests: Sequence[Request]) -> list[Reply]:
+    def perform(
+        self, requests: Sequence[Request], heard: Callable[[int, Reply], None] | None = None
+    ) -> list[Reply]:
         """The replies to calls (see calls.py), in order.
+
+        Args:
+            heard: called with each reply as it comes and its place, while the guest goes on with the next.
 
         Raises:
             GuestDied: with the replies that came before; the next request is the one that ended it.
@@ -301,7 +306,10 @@ class Guest:
         request = {"op": "calls", "requests": list(requests)}
 
         def take(value: Any, index: int) -> Reply:
-            return _reply(value, requests[index])
+            reply = _reply(value, requests[index])
+            if heard is not None:
+                heard(index, reply)
+            return reply
 
         return self._exchange(request, len(requests), take, "call", self.limits.call_cpu)
 

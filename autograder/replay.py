@@ -8,7 +8,7 @@ from typing import Any
 
 from greenlet import greenlet
 
-from autograder.calls import Reply, Request, Session
+from autograder.calls import CallFailed, Reply, Request, Session
 from autograder.guests import Cell, CellResult, Guest, GuestDied, Limits, Zygote
 from autograder.trials import Outcome
 
@@ -121,23 +121,27 @@ class Sitting:
         while asks:
             pending = list(asks.items())
             asks.clear()
-            death: GuestDied | None = None
-            if self.deaths >= MOST_DEATHS_IN_CALLS:
-                replies = [_gone("died", "not run: earlier calls ended too many guests")] * len(pending)
-            else:
-                try:
-                    replies = self.guest().perform([request for _, (_, request) in pending])
-                except GuestDied as error:
-                    death, replies = error, error.answered
-            for (i, (glet, _)), reply in zip(pending, replies, strict=False):
+
+            def heard(k: int, reply: Reply) -> None:
+                i, (glet, _) = pending[k]
                 advance(i, glet, reply)
-            if death is not None:
+
+            if self.deaths >= MOST_DEATHS_IN_CALLS:
+                for k in range(len(pending)):
+                    heard(k, _gone("died", "not run: earlier calls ended too many guests"))
+                continue
+            try:
+                self.guest().perform([request for _, (_, request) in pending], heard)
+            except GuestDied as death:
                 self.deaths += 1
-                culprit, (glet, _) = pending[len(replies)]
-                if death.kind != "time" or len(todo) == 1:
+                culprit, (glet, _) = pending[len(death.answered)]
+                if death.kind == "time" and len(todo) > 1:
+                    return culprit, death, False
+                if glet.dead or culprit in asks:  # a guest that says too much has answered this one before
+                    outcomes[culprit] = Outcome(CallFailed(death.kind, "", death.detail), [])
+                else:
                     advance(culprit, glet, _gone(death.kind, death.detail))
-                    return culprit, death, True
-                return culprit, death, False
+                return culprit, death, True
         return None
 
 

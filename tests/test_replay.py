@@ -77,24 +77,39 @@ def test_a_job_that_ends_its_guest_fails_and_the_next_check_goes_on(
 def test_a_slow_first_call_is_repeated_alone_before_it_counts(clean_zygote: Zygote) -> None:
     """The time-out of a call that is slow once, in a batch, costs nothing."""
     slow_once = """
-import os, time
+calls = 0
 def f(x):
-    if x == 2 and not os.path.exists("/tmp/autograder-slow-once"):
-        open("/tmp/autograder-slow-once", "w").close()
+    global calls
+    calls += 1
+    while x == 2 and calls == 3: pass
+    return x
+"""
+    sitting = _sitting(clean_zygote, slow_once)
+    outcomes = sitting.replay([_job("f", i) for i in range(4)])
+    assert sitting.deaths == 1
+    assert [o.error for o in outcomes] == [None] * 4
+    assert [_values(o) for o in outcomes] == [[i, i] for i in range(4)]
+    sitting.close()
+
+
+def test_a_guest_that_says_too_much_fails_what_it_was_asked_last(clean_zygote: Zygote) -> None:
+    """Its answer has been heard before the frame too many comes, and doesn't count."""
+    forger = """
+import socket
+from autograder import wire
+def f(x):
+    if x == 2:
+        frame = b"".join(wire.frame(n, wire.encode({"value": 2})) for n in (NUMBER, NUMBER + 1))
+        socket.socket(fileno=3).sendall(frame)
         while True: pass
     return x
 """
-    import pathlib
-
-    marker = pathlib.Path("/tmp/autograder-slow-once")
-    marker.unlink(missing_ok=True)
-    sitting = _sitting(clean_zygote, slow_once)
-    try:
-        outcomes = sitting.replay([_job("f", i) for i in range(4)])
-        assert [o.error for o in outcomes] == [None] * 4
-        assert [_values(o) for o in outcomes] == [[i, i] for i in range(4)]
-    finally:
-        marker.unlink(missing_ok=True)
+    for number in (3, 4):
+        sitting = _sitting(clean_zygote, forger.replace("NUMBER", str(number)))
+        outcomes = sitting.replay([_job("f", i) for i in range(3)])
+        assert [i for i, o in enumerate(outcomes) if o.error is not None] == [2]
+        error = outcomes[2].error
+        assert isinstance(error, CallFailed) and error.kind == "protocol"
         sitting.close()
 
 
