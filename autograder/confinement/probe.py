@@ -94,6 +94,8 @@ def succeeded(targets: dict[str, Any]) -> list[str]:
         return attempt
 
     deeds: dict[str, Callable[[], object]] = {
+        "use a descriptor of the judge": _inherited,
+        "use a capability": _capable,  # before a namespace could give some
         "change a file's mode": lambda: _reopened(file),
         "read a file": read(file),
         "list a folder": read(folder),
@@ -117,8 +119,6 @@ def succeeded(targets: dict[str, Any]) -> list[str]:
         "make memory that no limit counts": refused_by_seccomp("memfd_create", b"x", 0),
         "open a socket": lambda: socket.socket().close(),
         "connect to a port": lambda: socket.create_connection(("127.0.0.1", port), 2).close(),
-        "use a descriptor of the judge": _inherited,
-        "use a capability": _capable,
     }
     deeds |= {f"read {path}": read(path) for path in targets["secrets"]}
     return [name for name, deed in deeds.items() if _happens(deed)]
