@@ -229,7 +229,7 @@ def _confined(course: Course, week: str, tier: str, require: bool, allow: bool) 
     if level.seal == "none" and tier != "public" and not allow:
         raise click.UsageError(
             f"guests can't be sealed here ({level}), so that students' code could read the hidden checks and "
-            f"write its own grade:{missing}\nGrade where they can be (autograder doctor says how), with --tier "
+            f"write its own grade:{missing}\nGrade where they can be (see autograder doctor), with --tier "
             "public, or with --allow-unconfined."
         )
     if missing:

@@ -41,7 +41,7 @@ _ITSELF = """
     set_tid_address setrlimit sigaltstack sysinfo uname
 """
 # On the sockets that it has: its own, and the pairs that event loops make.
-_SOCKETS = "getpeername getsockname getsockopt recvfrom sendto setsockopt shutdown"
+_SOCKETS = "getpeername getsockname getsockopt recvfrom setsockopt shutdown"
 
 # With a process as the argument of this index: 0 (the caller) or the guest itself, and no other.
 _PROCESS = {
@@ -61,6 +61,7 @@ _PROCESS = {
 _AF_UNIX = 1
 _CHOICES: dict[str, tuple[int, tuple[int, ...]]] = {
     "socketpair": (0, (_AF_UNIX,)),
+    "sendto": (4, (0,)),  # to the other end, not to an address
     # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: no typing into terminals, no signals.
     "ioctl": (1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),
     # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, locks, F_DUPFD_CLOEXEC, pipe sizes; F_SETOWN sends signals.
@@ -79,7 +80,7 @@ _UNSUPPORTED = """
     removexattr setxattr
 """
 
-_CLONE_THREAD = 0x00010000
+_CLONE_THREAD, _CLONE_NEW, _CLONE_TRACED = 0x00010000, 0x7E020080, 0x00802000
 _FILTER_MODE, _SET_SECCOMP, _SET_NO_NEW_PRIVS = 2, 22, 38
 
 
@@ -111,7 +112,8 @@ def program() -> bytes:
         for name, (index, values) in _CHOICES.items():
             for value in values:
                 _add(rules, seccomp.ALLOW, name, seccomp.Arg(index, seccomp.EQ, value))
-        thread = seccomp.Arg(0, seccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)
+        mask = _CLONE_THREAD | _CLONE_NEW | _CLONE_TRACED  # no process, no namespace
+        thread = seccomp.Arg(0, seccomp.MASKED_EQ, mask, _CLONE_THREAD)
         _add(rules, seccomp.ALLOW, "clone", thread)
         _add(rules, seccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags can't be seen; libc then uses clone
         for name in _PRETENDED.split():
