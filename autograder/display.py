@@ -70,7 +70,7 @@ def exercise_html(result: ExerciseResult) -> str:
     values = []
     for title, text in _values(failed[0]) if failed else ():
         value, _, shape = text.partition("  # ")
-        values.append((title, shape, _by_rows(_marked(value, example.where if example else ""))))
+        values.append((title, plain(shape, 200), _by_rows(_marked(value, example.where if example else ""))))
     if values and all("<mark" in value for *_, value in values):
         message = message.partition(": expected ")[0]  # the numbers are there to see
     return environment().get_template("check.html.j2").render(
