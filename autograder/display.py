@@ -124,7 +124,8 @@ def exercise_text(result: ExerciseResult) -> str:
 
 def summary(reports: Sequence[Report]) -> Table:
     """A class on one screen: of each student the score and, in a few words, what happened."""
-    table = Table(title=f"{reports[0].title}" if reports else None, title_justify="left", pad_edge=False)
+    title = Text(plain(reports[0].title, 200)) if reports else None
+    table = Table(title=title, title_justify="left", pad_edge=False)
     table.add_column("student", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("what happened")
