@@ -13,6 +13,7 @@ import click
 from autograder import __version__
 
 if TYPE_CHECKING:
+    from autograder.collect import Entry, Found
     from autograder.confinement import Level
     from autograder.course import Course
     from autograder.guests import Limits
@@ -162,7 +163,7 @@ def check(notebook: Path, checks: Path | None) -> None:
 
 @main.command()
 @click.argument("week")
-@click.argument("submissions", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("submissions", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where the reports go."
 )
@@ -193,27 +194,51 @@ def grade(
     allow_unconfined: bool,
     course: Path | None,
 ) -> None:
-    """Grade SUBMISSIONS of WEEK: files, folders, or an nbgrader submitted/ tree.
+    """Grade SUBMISSIONS of WEEK: files, folders, archives (.zip, .tar.gz), or an nbgrader submitted/ tree.
 
-    Writes <student>.json for each into --out. Exit code 1 if points were lost, 3 for a fault of ours.
+    Writes <student>.json for each into --out. What can't be read gets a report that says why, and the rest is
+    graded. Exit code 1 if points were lost or anything was left out, 3 for a fault of ours.
 
     \b
     Example: autograder grade week07_vae submitted/ --out reports
+             autograder grade week07_vae moodle.zip --out reports
     """
     import dataclasses
+    import os
+    import tempfile
 
+    from autograder.collect import find_submissions
     from autograder.guests import Limits
-    from autograder.submissions import find_submissions
+    from autograder.pages import plain
 
     found = _course(course)
     name = found.resolve(week)
-    students = find_submissions(submissions, name)
-    if not students:
-        raise click.UsageError(f"no submission of {name} in {', '.join(map(str, submissions))}")
-    limits = dataclasses.replace(Limits(), call_cpu=call_seconds, cell_cpu=cell_seconds)
-    level = _confined(found, name, tier, require_confinement, allow_unconfined)
-    reports = _grade(found, name, students, out, tier, limits, jobs, level)
+    for path in submissions:
+        if not os.path.lexists(path):
+            raise click.UsageError(f"there is no {plain(str(path), 300)}")
+    with tempfile.TemporaryDirectory(prefix="autograder-") as scratch:
+        handed_in = find_submissions(submissions, name, Path(scratch))
+        _say_what_is_special(handed_in)
+        if not handed_in.entries:
+            places = plain(", ".join(map(str, submissions)), 600)
+            raise click.UsageError(f"no submission of {name} in {places}")
+        limits = dataclasses.replace(Limits(), call_cpu=call_seconds, cell_cpu=cell_seconds)
+        level = _confined(found, name, tier, require_confinement, allow_unconfined)
+        reports = _grade(found, name, handed_in.entries, out, tier, limits, jobs, level)
     _exit(reports)
+    if handed_in.left_out:
+        raise SystemExit(LOST)
+
+
+def _say_what_is_special(found: Found) -> None:
+    """Tell the person at the terminal what is not graded, and who has another name now."""
+    from autograder.pages import plain
+
+    for mark, lines in (("left out: ", found.left_out), ("", found.remarks)):
+        for line in lines[:20]:
+            click.echo(mark + " ".join(plain(line, 400).split()), err=True)
+        if len(lines) > 20:
+            click.echo(f"{mark}{len(lines) - 20} more", err=True)
 
 
 def _confined(course: Course, week: str, tier: str, require: bool, allow: bool) -> Level:
@@ -240,7 +265,7 @@ def _confined(course: Course, week: str, tier: str, require: bool, allow: bool) 
 def _grade(
     course: Course,
     week: str,
-    students: list[tuple[str, Path]],
+    students: list[Entry],
     out: Path,
     tier: str,
     limits: Limits,
@@ -261,7 +286,8 @@ def _grade(
     console = Console(stderr=True)
     reports = []
     jobs = jobs or min(os.cpu_count() or 1, 1 + len(students) // 4)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(f"grading {week}", total=len(students))
         for report in grade_all(course.root, week, students, tier, limits, jobs, level):
@@ -291,26 +317,29 @@ def _exit(reports: list[Report]) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(folder: Path) -> None:
-    """Write HTML pages from the reports in FOLDER: one per student, and index.html for the class.
+    """Write pages from the reports in FOLDER: one per student, index.html and scores.csv for the class.
 
     \b
     Example: autograder report reports
     """
-    from autograder import pages
+    from autograder import pages, scores
+    from autograder.pages import plain
     from autograder.results import Report
 
     reports = []
     for path in sorted(folder.glob("*.json")):
         try:
             reports.append(Report.load(path))
-        except ValueError as error:
-            click.echo(f"{path} is left out: {error}", err=True)
+        except (OSError, ValueError, RecursionError) as error:
+            click.echo(plain(f"{path} is left out: {error}", 600), err=True)
     if not reports:
         raise click.UsageError(
             f"no report in {folder}: `autograder grade WEEK ... --out {folder}` writes them"
         )
     pages.write(folder, reports)
+    scores.write(folder / "scores.csv", reports)
     click.echo(folder / "index.html")
+    click.echo(folder / "scores.csv")
 
 
 @main.command()
@@ -373,6 +402,7 @@ def _print_matrix(report: Qualification) -> None:
     """Per exercise two tables: the known answers, and the checks judged alone."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     for name in dict.fromkeys(row.exercise for row in report.rows):
@@ -382,7 +412,7 @@ def _print_matrix(report: Qualification) -> None:
         for row in (r for r in report.rows if r.exercise == name):
             fails = "all" if len(row.failed) == len(checks) else ", ".join(row.failed)
             verdict = "yes" if row.as_expected else f"NO: {row.problem}"
-            answers.add_row(row.answer, row.kind, f"{row.score:g}/{row.max_score:g}", fails, verdict)
+            answers.add_row(row.answer, row.kind, f"{row.score:g}/{row.max_score:g}", fails, Text(verdict))
         console.print(answers)
         alone = Table("check", "tier", "examples", "left out", "catches", "shifted reference")
         for check in checks:
@@ -393,7 +423,7 @@ def _print_matrix(report: Qualification) -> None:
     for kind in _KINDS:
         console.print(f"{kind}: {totals[kind]['as_expected']} of {totals[kind]['total']} as expected")
     for problem in report.exceptions:
-        console.print(f"[red]✗[/red] {problem}", highlight=False)
+        console.print(Text.assemble(("✗ ", "red"), problem))
     console.print("qualified" if report.passed else f"not qualified: {len(report.exceptions)} exceptions")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 
 from autograder import notebooks
+from autograder.collect import Entry
 from autograder.course import CourseError, Week, load_module
 
 WEEK = "week07_vae"
@@ -28,8 +29,8 @@ class Student:
     edit: Callable[[nbformat.NotebookNode], None] = lambda notebook: None
 
 
-def hand_in(week: Week, folder: Path) -> list[tuple[str, Path]]:
-    """Write `<folder>/<student>/<week>/<week>.ipynb` for the whole class; (student, path) of each."""
+def hand_in(week: Week, folder: Path) -> list[Entry]:
+    """Write `<folder>/<student>/<week>/<week>.ipynb` for the whole class."""
     path = week.folder.parent.parent / "solutions" / week.name / "demo.py"
     if not path.is_file():
         raise CourseError(f"{path} is missing: it lists the students of the sample class")
@@ -45,5 +46,5 @@ def hand_in(week: Week, folder: Path) -> list[tuple[str, Path]]:
         target = folder / name / week.name / f"{week.name}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, target)
-        handed_in.append((name, target))
+        handed_in.append(Entry(name, target))
     return handed_in

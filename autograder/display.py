@@ -70,7 +70,7 @@ def exercise_html(result: ExerciseResult) -> str:
     values = []
     for title, text in _values(failed[0]) if failed else ():
         value, _, shape = text.partition("  # ")
-        values.append((title, shape, _by_rows(_marked(value, example.where if example else ""))))
+        values.append((title, plain(shape, 200), _by_rows(_marked(value, example.where if example else ""))))
     if values and all("<mark" in value for *_, value in values):
         message = message.partition(": expected ")[0]  # the numbers are there to see
     return environment().get_template("check.html.j2").render(
@@ -124,7 +124,8 @@ def exercise_text(result: ExerciseResult) -> str:
 
 def summary(reports: Sequence[Report]) -> Table:
     """A class on one screen: of each student the score and, in a few words, what happened."""
-    table = Table(title=f"{reports[0].title}" if reports else None, title_justify="left", pad_edge=False)
+    title = Text(plain(reports[0].title, 200)) if reports else None
+    table = Table(title=title, title_justify="left", pad_edge=False)
     table.add_column("student", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("what happened")

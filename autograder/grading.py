@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import atexit
 import multiprocessing
+import os
 import platform
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,10 +19,12 @@ import torch
 from autograder import __version__
 from autograder.course import CONFIG, Course
 from autograder.judge import Bench
+from autograder.pages import plain
 from autograder.results import CellProblem, ExerciseResult, Report
 from autograder.trials import LocalReplayer
 
 if TYPE_CHECKING:
+    from autograder.collect import Entry
     from autograder.confinement import Level
     from autograder.guests import Limits, Zygote
     from autograder.replay import Sitting
@@ -139,9 +141,6 @@ def _empty_report(ready: Bench, submission: Submission, level: Level, tier: str)
     )
 
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
 def cell_problems(sitting: Sitting) -> list[CellProblem]:
     """The cells that did not run to their end, in the notebook's order."""
     problems = []
@@ -152,8 +151,9 @@ def cell_problems(sitting: Sitting) -> list[CellProblem]:
             problems.append(CellProblem(i + 1, death.kind, message))
         for output in (result or {}).get("outputs", ()):
             if output["output_type"] == "error":
-                text = _ESCAPES.sub("", "\n".join(output["traceback"]))
-                problems.append(CellProblem(i + 1, output["ename"], output["evalue"][:2000], text[-8000:]))
+                text = plain("\n".join(output["traceback"])[-50_000:])
+                name, message = plain(output["ename"], 200), plain(output["evalue"], 2000)
+                problems.append(CellProblem(i + 1, name, message, text[-8000:]))
     return problems
 
 
@@ -201,19 +201,20 @@ def _defined(source: str) -> list[str]:
     """The functions and classes that a cell defines."""
     try:
         body = ast.parse(source).body
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two if it is nested too deeply
         return []
     return [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
 
 
-def grade_path(
-    root: Path, week: str, student: str, path: Path, tier: str, limits: Limits | None, level: Level
+def grade_entry(
+    root: Path, week: str, entry: Entry, tier: str, limits: Limits | None, level: Level
 ) -> Report:
-    """Grade one file with this process' own bench and zygote: the job of a worker."""
+    """Grade one submission with this process' own bench and zygote: the job of a worker."""
     from autograder.guests import ZygoteFailed
     from autograder.submissions import read_submission
 
-    ready, submission = bench(root, week), read_submission(path, week, student)
+    ready = bench(root, week)
+    submission = read_submission(entry.path, week, entry.student, entry.problem)
     try:
         zygote = _zygote(level, tuple(secret_files(root, week)))
     except ZygoteFailed as error:
@@ -241,7 +242,7 @@ def secret_files(root: Path, week: str) -> list[Path]:
 def grade_all(
     root: Path,
     week: str,
-    submissions: Sequence[tuple[str, Path]],
+    submissions: Sequence[Entry],
     tier: str = "hidden",
     limits: Limits | None = None,
     jobs: int = 1,
@@ -252,7 +253,7 @@ def grade_all(
     Args:
         root: the course folder.
         week: the assignment's full name.
-        submissions: (student, path) of each.
+        submissions: whose they are, and where, as `collect.find_submissions` finds them.
         tier: "public" or "hidden".
         limits: of each guest.
         jobs: how many judges, each a process with a zygote.
@@ -262,9 +263,12 @@ def grade_all(
 
     level = level or settle(tuple(secret_files(root, week))).level
     if jobs <= 1 or len(submissions) <= 1:
-        for student, path in submissions:
-            yield grade_path(root, week, student, path, tier, limits, level)
+        for entry in submissions:
+            yield grade_entry(root, week, entry, tier, limits, level)
         return
+    # Or else a worker would import what it starts with from the working directory, where there may be a
+    # submission called struct.py.
+    os.environ["PYTHONSAFEPATH"] = "1"
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         min(jobs, len(submissions)), mp_context=context, initializer=_one_thread
@@ -272,10 +276,7 @@ def grade_all(
         # First the examples and tolerances, once for all judges, an exercise at a time.
         names = [e.name for e in bench(root, week).week.exercises]
         list(pool.map(_prepare, *zip(*((root, week, name, tier) for name in names), strict=True)))
-        futures = [
-            pool.submit(grade_path, root, week, student, path, tier, limits, level)
-            for student, path in submissions
-        ]
+        futures = [pool.submit(grade_entry, root, week, entry, tier, limits, level) for entry in submissions]
         for future in as_completed(futures):
             yield future.result()
 

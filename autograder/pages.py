@@ -27,6 +27,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from autograder.names import DEVICES
 from autograder.results import (
     FAILED,
     FAULT,
@@ -78,21 +79,23 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 _CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u206a-\u206f\ufeff\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# Letters that show nothing, too, but not the joiners U+200C and U+200D: Persian and emoji need them.
+_DECEIVING = re.compile("[\u00ad\u115f\u1160\u180e\u200b\u202a-\u202e\u2060-\u2064\u2066-\u2069\u3164\uffa0]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def plain(text: str, limit: int = LIMIT) -> str:
     """Text without terminal escapes, control and direction characters, at most about `limit` long.
 
-    Characters that reorder the text around them are shown by number, so that a reader sees what was there.
+    Characters that reorder the text around them, or hide in it, are shown by number, so that a reader sees
+    what was there.
     """
     text = _cut(text, 4 * limit)  # bounds the work; what the escapes took up doesn't count
     text = re.sub("\r\n?|[\x0b\x0c\x85\u2028\u2029]", "\n", text)
     text = _CONTROLS.sub("", _ESCAPES.sub("", text))
-    text = _REORDERING.sub(lambda m: f"[U+{ord(m[0]):04X}]", text)
+    text = _DECEIVING.sub(lambda m: f"[U+{ord(m[0]):04X}]", text)
     return _cut(_SURROGATES.sub("\ufffd", text), limit)
 
 
@@ -260,7 +263,7 @@ def file_names(reports: Sequence[Report]) -> list[str]:
 
 
 # Names that Windows keeps for devices, and ours.
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d|index)(?:\..*)?", re.IGNORECASE)
+_RESERVED = re.compile(rf"{DEVICES.pattern}|index(?:\..*)?", re.IGNORECASE)
 
 
 def _safe(student: str) -> str:

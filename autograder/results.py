@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 FORMAT = "genai-autograder/report/v1"
+
+# What terminals obey (C1 controls), what turns text around or hides in it, and what UTF-8 can't hold.
+_UNSEEN = re.compile(
+    "[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
 
 PASSED, FAILED, SKIPPED, FAULT = "passed", "failed", "skipped", "fault"
 
@@ -84,10 +91,9 @@ class Report:
     format: str = FORMAT
 
     def to_json(self) -> str:
-        """The report as JSON text, keys in a fixed order, fit for UTF-8 whatever students wrote."""
+        """The report as JSON text, keys in a fixed order, fit for terminals whatever students wrote."""
         text = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        # Half a surrogate pair can't be encoded; a backslash escape of it is what JSON writes too.
-        return text.encode("utf-8", "backslashreplace").decode()
+        return _UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
     @classmethod
     def from_json(cls, text: str) -> Report:

@@ -44,6 +44,7 @@ from rich.table import Table
 from traitlets.config import Config
 
 from autograder.calls import LocalSession
+from autograder.collect import Entry
 from autograder.course import Course
 from autograder.grading import bench, grade_all, grade_submission
 from autograder.guests import Zygote
@@ -211,7 +212,7 @@ def in_parallel(root: Path, name: str, notebook: NotebookNode, jobs: int, copies
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{name}.ipynb"
         nbformat.write(notebook, file)
-        submissions = [(f"student{i}", file) for i in range(jobs * (copies + 1))]
+        submissions = [Entry(f"student{i}", file) for i in range(jobs * (copies + 1))]
         ends = [time.perf_counter() for _ in grade_all(root, name, submissions, jobs=jobs)]
     each = (ends[-1] - ends[jobs - 1]) / (len(ends) - jobs)
     ratio = median(wall for wall, _ in times["nbgrader autograde"]) / each

@@ -1,9 +1,11 @@
-"""What all tests share: one thread for torch, the course of this repository, one zygote per worker."""
+"""What tests share: one thread for torch, the course of this repository, one zygote per worker, a browser."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,12 @@ from autograder.course import Course
 from autograder.guests import Zygote
 
 torch.set_num_threads(1)
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,3 +33,14 @@ def course() -> Course:
 def clean_zygote() -> Iterator[Zygote]:
     with Zygote() as zygote:
         yield zygote
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'genai-autograder[dev]'")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
+        yield chromium
+        chromium.close()

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import jsonschema
@@ -65,7 +70,8 @@ def test_report_makes_pages(graded: tuple[Path, Result]) -> None:
     out, _ = graded
     result = _run("report", str(out))
     assert result.exit_code == 0
-    assert {"index.html", "ada.html", "bob.html", "eve.html"} <= {p.name for p in out.iterdir()}
+    names = {"index.html", "scores.csv", "ada.html", "bob.html", "eve.html"}
+    assert names <= {p.name for p in out.iterdir()}
     assert "reparameterize" in (out / "ada.html").read_text()
 
 
@@ -77,6 +83,77 @@ def test_grade_with_two_judges_gives_the_same(
         one, two = (json.loads(p.read_text()) for p in (path, tmp_path / path.name))
         one["times"] = two["times"] = {}
         assert one == two
+
+
+HIJACK = """
+if __name__ != "__main__":
+    open("hijacked", "a").write(__name__)
+"""
+DEEP = {"cell_type": "code", "source": "+" * 100_000 + "1", "metadata": {"nbgrader": {"grade_id": "elbo"}}}
+RAISING = "raise type('<script>x</script>', (Exception,), {})('\\x1b]0;title\\x07\\x9b31m<b>')"
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+
+
+@pytest.mark.slow
+def test_a_hostile_class_is_graded_from_its_own_folder(tmp_path: Path) -> None:
+    """Its files have the names of modules that workers begin with, and none runs outside of a guest."""
+    folder, out, scratch = tmp_path / "class", tmp_path / "reports", tmp_path / "scratch"
+    folder.mkdir()
+    scratch.mkdir()
+    for name in ("multiprocessing", "struct", "torch"):
+        (folder / f"{name}.py").write_text(HIJACK)
+    (folder / "[link=attacker.example][red]x\x1b[2J.py").write_text(RIGHT)
+    (folder / "=1+1.py").write_text(RAISING)
+    (folder / "deep.ipynb").write_text(json.dumps({"cells": [DEEP]}))
+    (folder / "link.py").symlink_to("=1+1.py")
+    (folder / "broken.zip").write_bytes(b"PK")
+    with zipfile.ZipFile(folder / "ada.zip", "w") as archive:
+        archive.writestr("homework/final.py", RIGHT)
+        archive.writestr("../../escaped.py", RIGHT)
+    script = tmp_path / "autograder"
+    script.write_text("from autograder.cli import main\n\nif __name__ == '__main__':\n    main()\n")
+    command = [sys.executable, str(script), "grade", "7", ".", "--out", str(out), "--tier", "public"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
+    environment.pop("PYTHONSAFEPATH", None)
+    done = subprocess.run(
+        [*command, "--jobs", "2", *COURSE], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert not (folder / "hijacked").exists()
+    assert not OBEYED.search(done.stdout + done.stderr)
+    assert "../../escaped.py: its name leads out" in done.stderr and "called [link=attacker" in done.stderr
+    assert not list(tmp_path.rglob("escaped*")) and not list(scratch.glob("autograder-*"))
+    reports = {r.student: r for r in map(Report.load, out.glob("*.json"))}
+    names = ["=1+1", "[link=attacker.example][red]x_[2J", "ada", "broken", "deep", "link"]
+    assert sorted(reports) == sorted([*names, "multiprocessing", "struct", "torch"])
+    unreadable = {name for name, report in reports.items() if report.status == "unreadable"}
+    assert unreadable == {"broken", "link"}
+    assert {r.status for name, r in reports.items() if name not in unreadable} == {"graded"}
+    assert reports["ada"].score == reports["[link=attacker.example][red]x_[2J"].score > 0
+    assert [(c.name, c.message) for c in reports["=1+1"].cells] == [("<script>x</script>", "<b>")]
+    for path in out.glob("*.json"):
+        assert not OBEYED.search(path.read_text("utf-8"))
+    assert _run("report", str(out)).exit_code == 0
+    rows = (out / "scores.csv").read_text("utf-8").splitlines()
+    assert len(rows) == 10 and sum(row.startswith("'=1+1,") for row in rows) == 1
+    for path in out.glob("*.html"):
+        page = path.read_text("utf-8")
+        assert "<script" not in page and "Content-Security-Policy" in page and not OBEYED.search(page)
+
+
+def test_what_was_left_out_costs_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where all that could be graded has full marks."""
+    full = Report("week07_vae", "Autoencoders", "ada", 1.0, 1.0, [])
+    monkeypatch.setattr("autograder.grading.grade_all", lambda *args: iter([full]))
+    archive = tmp_path / "class.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("ada.py", RIGHT)
+    arguments = ("grade", "7", str(archive), "--out", str(tmp_path / "reports"), *COURSE)
+    assert _run(*arguments).exit_code == 0
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("/bob.py", RIGHT)
+    result = _run(*arguments)
+    assert result.exit_code == 1 and "left out: class.zip: /bob.py: its name leads out" in result.stderr
 
 
 def test_build_writes_the_source_notebook(tmp_path: Path) -> None:
@@ -107,6 +184,7 @@ def test_doctor_says_how_guests_are_confined() -> None:
         (["build", "week99", "--to", "x"], "week99"),
         (["grade", "7", ".", "--out", "x", "--jobs", "0"], "--jobs"),
         (["report", "."], "autograder grade"),
+        (["grade", "7", "nowhere", "--out", "x"], "nowhere"),
         (["check", "README.md"], ".checks"),
         (["qualify", "7", "--exercise", "klee"], "klee"),
         (["build", "7", "--course", "/"], "course.toml"),

@@ -6,8 +6,6 @@ import dataclasses
 import io
 import itertools
 import re
-import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,6 @@ from rich.console import Console
 from autograder import pages, templating
 from autograder.pages import plain
 from autograder.results import CheckResult, Counterexample, ExerciseResult, Report
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 
 
 class Reader(HTMLParser):
@@ -474,17 +466,6 @@ def test_a_fault_of_ours_is_no_zero_in_the_terminal() -> None:
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'genai-autograder[dev]'")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
