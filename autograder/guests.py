@@ -33,7 +33,7 @@ from torch import Tensor
 from autograder import confinement, wire
 from autograder.calls import Reply, Request
 from autograder.confinement import Limits
-from autograder.zygote import CONTROL, OUT_OF_MEMORY
+from autograder.zygote import CONTROL, JSON_TYPE, OUT_OF_MEMORY
 
 __all__ = ["Guest", "GuestDied", "Limits", "Zygote", "ZygoteFailed"]
 
@@ -538,7 +538,7 @@ def _cell_result(value: Any) -> tuple[CellResult, list[tuple[int, int, Any, Any]
         _require(isinstance(update, list) and len(update) == 4, "no update of an output")
         cell, output, data, metadata = update
         _require(_is_count(cell) and _is_count(output), "an update of no output")
-        _require(_is_bundle(data) and _is_bundle(metadata), "an update without data")
+        _require(_is_bundle(data) and _is_object(metadata), "an update without data")
         updates.append((cell, output, data, metadata))
     return {"outputs": value["outputs"], "execution_count": value["execution_count"]}, updates
 
@@ -557,14 +557,14 @@ def _is_output(output: Any) -> bool:
             return (
                 names == {"data", "metadata"}
                 and _is_bundle(output["data"])
-                and _is_bundle(output["metadata"])
+                and _is_object(output["metadata"])
             )
         case "execute_result":
             return (
                 names == {"data", "metadata", "execution_count"}
                 and _is_count(output["execution_count"])
                 and _is_bundle(output["data"])
-                and _is_bundle(output["metadata"])
+                and _is_object(output["metadata"])
             )
         case "error":
             lines = output.get("traceback")
@@ -593,6 +593,18 @@ def _is_json(value: Any) -> bool:
         return all(map(_is_json, value))
     if isinstance(value, float):
         return value - value == 0  # finite
+    """A dict from MIME types to text, or to JSON where the type is one of JSON's."""
+    return _is_object(value) and all(
+        _is_text(content) or JSON_TYPE.fullmatch(mime) for mime, content in value.items()
+    )
+
+
+def _is_text(value: Any) -> bool:
+    """A string, or the list of its lines."""
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+
+
+def _is_object(value: Any) -> bool:
     return value is None or isinstance(value, (str, int))
 
 

@@ -20,6 +20,7 @@ import ctypes
 import gc
 import os
 import random
+import re
 import signal
 import site
 import socket
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 OUT_OF_MEMORY = 77  # the exit status of a guest that has no memory left to answer with
 CONTROL = wire.Limits(frame_bytes=1 << 16, values=1000, tensors=0, probes=False)
+JSON_TYPE = re.compile(r"application/(.*\+)?json")  # outputs of other types are text, says nbformat
 _PERSISTENCE = 5.0  # seconds to go on killing a guest's processes
 
 

@@ -444,6 +444,9 @@ def test_results_of_cells_that_nbformat_does_not_know_end_the_guest(zygote, outp
     assert died.value.kind == "protocol"
 
 
+                "{'output_type': 'display_data', 'data': {'text/plain': 5}, 'metadata': {}}",
+                "{'output_type': 'display_data', 'data': {'text/html': ['a', None]}, 'metadata': {}}",
+                "{'output_type': 'display_data', 'data': {'application/json\\n': 5}, 'metadata': {}}",
 @pytest.mark.parametrize(
     ("request_", "reply"),
     [
