@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, TypeVar
@@ -235,7 +235,8 @@ class Guest:
         self._cpu = 0.0
         self._number = 1
         self._cells: list[CellResult] = []
-        self._frames = wire.Frames(wire.Limits(frame_bytes=limits.frame_bytes, probes=False))
+        self._frames = wire.Frames(wire.from_guest(limits.frame_bytes))
+        self._decoder = _decoder(limits)
         self._socket, theirs = socket.socketpair()
         with theirs:
             self.pid: int = zygote._ask({"op": "fork", "limits": asdict(limits)}, [theirs.fileno()])["pid"]
@@ -342,6 +343,7 @@ class Guest:
         if not self.alive:
             raise RuntimeError("this guest has ended")
         limits = wire.Limits(frame_bytes=self.limits.frame_bytes)
+        self._decoder = _decoder(self.limits)
         first, self._number = self._number, self._number + count
         unsent = memoryview(wire.frame(first, wire.encode(request, limits)))
         answered: list[T] = []
@@ -408,8 +410,7 @@ class Guest:
             number, payload = frame
             if len(answered) >= count or number != first + len(answered):
                 raise wire.WireError(f"frame {number} answers nothing")
-            value = wire.decode(payload, wire.Limits(frame_bytes=self.limits.frame_bytes, probes=False))
-            answered.append(take(value, len(answered)))
+            answered.append(take(self._decoder.decode(payload), len(answered)))
         return len(data)
 
     def _overrun(self, detail: str, answered: list[Any]) -> NoReturn:
@@ -435,6 +436,16 @@ class Guest:
         if code == OUT_OF_MEMORY:
             raise GuestDied("memory", "the guest had no memory left to answer", answered)
         raise GuestDied("exited", f"the guest ended itself with exit status {code}", answered)
+
+
+def _decoder(limits: Limits) -> wire.Decoder:
+    """Decodes the answers to one request.
+
+    Small values take many times their bytes, so that these alone don't bound what all answers may hold.
+    """
+    held = limits.exchange_bytes
+    frame = wire.from_guest(limits.frame_bytes)
+    return wire.Decoder(replace(frame, values=held // 64, tensors=held // 2048))
 
 
 class _Reading:
@@ -521,7 +532,7 @@ def _is_gradient(value: Any) -> bool:
 
 def _is_shapes(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(name, str) and isinstance(shape, list) and all(type(n) is int for n in shape)
+        isinstance(name, str) and isinstance(shape, list) and all(map(_is_count, shape))
         for name, shape in value.items()
     )
 
@@ -582,17 +593,6 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_bundle(value: Any) -> bool:
-    """A dict that JSON can hold as it is."""
-    return isinstance(value, dict) and _is_json(value)
-
-
-def _is_json(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(name, str) and _is_json(v) for name, v in value.items())
-    if isinstance(value, list):
-        return all(map(_is_json, value))
-    if isinstance(value, float):
-        return value - value == 0  # finite
     """A dict from MIME types to text, or to JSON where the type is one of JSON's."""
     return _is_object(value) and all(
         _is_text(content) or JSON_TYPE.fullmatch(mime) for mime, content in value.items()
@@ -605,6 +605,17 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_object(value: Any) -> bool:
+    """A dict that JSON can hold as it is."""
+    return isinstance(value, dict) and _is_json(value)
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_json(v) for name, v in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    if isinstance(value, float):
+        return value - value == 0  # finite
     return value is None or isinstance(value, (str, int))
 
 

@@ -258,7 +258,7 @@ def serve(sock: socket.socket, shell: NotebookShell, limits: confinement.Limits)
     {"op": "calls", "requests": [...]} by what `calls.perform` gives, with "printed" if something was.
     """
     inward = wire.Limits(frame_bytes=limits.frame_bytes)
-    outward = wire.Limits(frame_bytes=limits.frame_bytes, probes=False)
+    outward = wire.from_guest(limits.frame_bytes)
     objects: dict[int, Any] = {}
     wire.send(sock, 0, {"ready": True})
     while True:
@@ -295,7 +295,7 @@ def answer(
             reply["printed"] = text
         return wire.encode(reply, limits)
     except wire.Unsendable as error:
-        message = str(error).replace("value['value']", "value", 1)
+        message = clean(str(error).replace("value['value']", "value", 1))
         return wire.encode(_error("unsendable", "", message), limits)
     except MemoryError:
         return wire.encode(_error("memory", "MemoryError", "the answer did not fit into memory"), limits)
