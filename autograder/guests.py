@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, NoReturn, TypeVar
@@ -35,7 +35,7 @@ from autograder import wire
 from autograder.calls import Reply, Request
 from autograder.confinement import Level, Limits, box, levels, probe, scratch
 from autograder.confinement.seal import Seal
-from autograder.zygote import CONTROL, OUT_OF_MEMORY
+from autograder.zygote import CONTROL, JSON_TYPE, OUT_OF_MEMORY
 
 __all__ = ["Guest", "GuestDied", "Limits", "Zygote", "ZygoteFailed", "settle"]
 
@@ -330,7 +330,8 @@ class Guest:
         self._cpu = 0.0
         self._number = 1
         self._cells: list[CellResult] = []
-        self._frames = wire.Frames(wire.Limits(frame_bytes=limits.frame_bytes, probes=False))
+        self._frames = wire.Frames(wire.from_guest(limits.frame_bytes))
+        self._decoder = _decoder(limits)
         self._socket, theirs = socket.socketpair()
         with theirs:
             if hasattr(socket, "SO_PASSCRED"):
@@ -458,6 +459,7 @@ class Guest:
         if not self.alive:
             raise RuntimeError("this guest has ended")
         limits = wire.Limits(frame_bytes=self.limits.frame_bytes)
+        self._decoder = _decoder(self.limits)
         first, self._number = self._number, self._number + count
         unsent = memoryview(wire.frame(first, wire.encode(request, limits)))
         answered: list[T] = []
@@ -525,8 +527,7 @@ class Guest:
             number, payload = frame
             if len(answered) >= count or number != first + len(answered):
                 raise wire.WireError(f"frame {number} answers nothing")
-            value = wire.decode(payload, wire.Limits(frame_bytes=self.limits.frame_bytes, probes=False))
-            answered.append(take(value, len(answered)))
+            answered.append(take(self._decoder.decode(payload), len(answered)))
         return len(data)
 
     def _look_at_scratch(self, answered: list[Any]) -> None:
@@ -567,6 +568,16 @@ class Guest:
         if code == OUT_OF_MEMORY:
             raise GuestDied("memory", "the guest had no memory left to answer", answered)
         raise GuestDied("exited", f"the guest ended itself with exit status {code}", answered)
+
+
+def _decoder(limits: Limits) -> wire.Decoder:
+    """Decodes the answers to one request.
+
+    Small values take many times their bytes, so that these alone don't bound what all answers may hold.
+    """
+    held = limits.exchange_bytes
+    frame = wire.from_guest(limits.frame_bytes)
+    return wire.Decoder(replace(frame, values=held // 64, tensors=held // 2048))
 
 
 class _Reading:
@@ -653,7 +664,7 @@ def _is_gradient(value: Any) -> bool:
 
 def _is_shapes(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(name, str) and isinstance(shape, list) and all(type(n) is int for n in shape)
+        isinstance(name, str) and isinstance(shape, list) and all(map(_is_count, shape))
         for name, shape in value.items()
     )
 
@@ -670,7 +681,7 @@ def _cell_result(value: Any) -> tuple[CellResult, list[tuple[int, int, Any, Any]
         _require(isinstance(update, list) and len(update) == 4, "no update of an output")
         cell, output, data, metadata = update
         _require(_is_count(cell) and _is_count(output), "an update of no output")
-        _require(_is_bundle(data) and _is_bundle(metadata), "an update without data")
+        _require(_is_bundle(data) and _is_object(metadata), "an update without data")
         updates.append((cell, output, data, metadata))
     return {"outputs": value["outputs"], "execution_count": value["execution_count"]}, updates
 
@@ -689,14 +700,14 @@ def _is_output(output: Any) -> bool:
             return (
                 names == {"data", "metadata"}
                 and _is_bundle(output["data"])
-                and _is_bundle(output["metadata"])
+                and _is_object(output["metadata"])
             )
         case "execute_result":
             return (
                 names == {"data", "metadata", "execution_count"}
                 and _is_count(output["execution_count"])
                 and _is_bundle(output["data"])
-                and _is_bundle(output["metadata"])
+                and _is_object(output["metadata"])
             )
         case "error":
             lines = output.get("traceback")
@@ -714,6 +725,18 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_bundle(value: Any) -> bool:
+    """A dict from MIME types to text, or to JSON where the type is one of JSON's."""
+    return _is_object(value) and all(
+        _is_text(content) or JSON_TYPE.fullmatch(mime) for mime, content in value.items()
+    )
+
+
+def _is_text(value: Any) -> bool:
+    """A string, or the list of its lines."""
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+
+
+def _is_object(value: Any) -> bool:
     """A dict that JSON can hold as it is."""
     return isinstance(value, dict) and _is_json(value)
 

@@ -25,6 +25,8 @@ from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
 from traitlets import Type
 from traitlets.config import Config
 
+from autograder.zygote import JSON_TYPE
+
 Output = dict[str, Any]
 
 CELL_TEXT = 1 << 20  # characters per cell
@@ -165,8 +167,10 @@ class Recorder:
         for mime, content in data.items():
             content = jsonable(content)
             mime = clean(str(mime))
+            if not JSON_TYPE.fullmatch(mime):
+                content = _joined(content)
             if mime.startswith("text/"):
-                content = self._take(content if isinstance(content, str) else str(content))
+                content = self._take(content)
                 if content:
                     kept[mime] = content
                 continue
@@ -178,6 +182,13 @@ class Recorder:
             self._left -= size
             kept[mime] = content
         return kept or None
+
+
+def _joined(content: Any) -> str:
+    """The content of an output that is text, which may come as the list of its lines."""
+    if isinstance(content, list) and all(isinstance(line, str) for line in content):
+        return "".join(content)
+    return content if isinstance(content, str) else str(content)
 
 
 def clean(text: str) -> str:

@@ -2,7 +2,9 @@
 
 Tensors, numbers, strings, bytes, bools, None, lists, tuples, dicts and dtypes cross, and nothing else; to
 the guest, probes as well. Everything read is checked against what is left of the frame before anything
-is allocated, so a decoded value takes at most a few times the frame's limit, whatever the bytes are.
+is allocated, and work is bounded as memory is: whatever the bytes are, a value takes at most four times
+their size for its text, once for its tensors' elements, and some hundred bytes for each thing in it (a
+thousand for a tensor), of which `Limits` says how many there may be.
 
 A value is a one-byte tag and its content, all numbers little-endian:
 
@@ -35,7 +37,12 @@ from autograder.probes import Generator, Probe
 
 @dataclass(frozen=True)
 class Limits:
-    """What one frame may hold; `probes` says whether probes may cross in this direction."""
+    """What one frame may hold, or several that a `Decoder` reads.
+
+    `probes` says whether probes may cross in this direction. `collisions` are the bytes that would be
+    compared if all keys of a dict that hold integers had the same hash: those of integers are no secret,
+    as those of strings are, so whoever sends them can have them collide.
+    """
 
     frame_bytes: int = 64 << 20
     values: int = 1 << 20
@@ -43,7 +50,13 @@ class Limits:
     depth: int = 32
     ndim: int = 16
     integer_bits: int = 4096
+    collisions: int = 1 << 62
     probes: bool = True
+
+
+def from_guest(frame_bytes: int) -> Limits:
+    """What a guest may send in one frame; a dict may have 10 000 integers as keys."""
+    return Limits(frame_bytes, collisions=1 << 29, probes=False)
 
 
 class WireError(Exception):
@@ -105,7 +118,7 @@ class _Writer:
 
     def __init__(self, limits: Limits) -> None:
         self.out, self.limits = bytearray(), limits
-        self.values, self.tensors = limits.values, limits.tensors
+        self.values, self.tensors, self.collisions = limits.values, limits.tensors, limits.collisions
 
     def write(self, value: Any, depth: int) -> None:
         self.values -= 1
@@ -122,8 +135,7 @@ class _Writer:
     def _plain(self, value: Any) -> tuple[Any, Callable[[_Writer, Any, int], None]]:
         """The value as one of the types that cross, for subclasses and numpy's numbers."""
         if isinstance(value, Tensor):
-            with torch._C.DisableTorchFunctionSubclass():
-                return value.detach().as_subclass(Tensor), _Writer._tensor
+            return value, _Writer._tensor
         if isinstance(value, (np.bool_, np.integer, np.float16, np.float32, np.complex64)):
             value = value.item()
             return value, _METHODS[type(value)]
@@ -177,9 +189,12 @@ class _Writer:
         self.out += _COUNT.pack(len(content))
         self.out += content
 
-    def _open(self, tag: bytes, count: int, depth: int) -> None:
+    def _enter(self, depth: int) -> None:
         if depth >= self.limits.depth:
             raise Unsendable(f"a structure nested more than {self.limits.depth} deep can't be sent")
+
+    def _open(self, tag: bytes, count: int, depth: int) -> None:
+        self._enter(depth)
         if count > self.values:
             raise Unsendable(f"more than {self.limits.values} values can't be sent")
         self.out += tag
@@ -202,35 +217,50 @@ class _Writer:
     def _dict(self, value: dict[Any, Any], depth: int) -> None:
         items = list(value.items())
         self._open(b"d", len(items), depth)
+        guessable = 0
         for key, item in items:
             if not _is_key(key):
-                raise Unsendable(f"a dict with the key {key!r:.80} can't be sent; strings can be keys")
+                raise Unsendable(
+                    f"a dict with the key {_shown(key)} can't be sent; strings, integers and tuples of them "
+                    "can be keys"
+                )
             try:
+                start = len(self.out)
                 self.write(key, depth + 1)
+                if _is_guessable(key):
+                    guessable += len(self.out) - start
+                    self.collisions -= guessable
+                    if self.collisions < 0:
+                        raise Unsendable("dicts with so many integers as keys can't be sent")
                 self.write(item, depth + 1)
             except Unsendable as error:
-                raise Unsendable(error.reason, f"[{key!r:.80}]{error.path}") from None
+                raise Unsendable(error.reason, f"[{_shown(key)}]{error.path}") from None
 
     def _tensor(self, value: Tensor, depth: int) -> None:
         self.tensors -= 1
         if self.tensors < 0:
             raise Unsendable(f"more than {self.limits.tensors} tensors can't be sent")
-        code = _CODES.get(value.dtype)
+        try:
+            if type(value) is not Tensor:
+                with torch._C.DisableTorchFunctionSubclass():
+                    value = value.detach().as_subclass(Tensor)
+            self._elements(value, value.dtype, value.shape)
+        except (RuntimeError, TypeError) as error:  # nested, or of a library's own making
+            raise Unsendable(f"a tensor without plain data can't be sent ({error})") from None
+
+    def _elements(self, value: Tensor, dtype: torch.dtype, dims: torch.Size) -> None:
+        code = _CODES.get(dtype)
         if code is None or value.layout is not torch.strided or value.is_meta:
-            kind = value.dtype if code is None else "no device" if value.is_meta else value.layout
+            kind = dtype if code is None else "no device" if value.is_meta else value.layout
             raise Unsendable(f"a tensor of {kind} can't be sent")
-        dims = value.shape
         size = _SIZES[code]
         for n in dims:
             size *= n or 1
         if len(dims) > self.limits.ndim or len(self.out) + size > self.limits.frame_bytes:
             raise Unsendable(f"a tensor of shape {tuple(dims)} is too large to be sent")
-        try:
-            if value.dtype is torch.bfloat16:
-                value = value.detach().contiguous().view(torch.int16)
-            content = value.numpy(force=True).tobytes()
-        except RuntimeError as error:
-            raise Unsendable(f"a tensor without plain data can't be sent ({error})") from None
+        if dtype is torch.bfloat16:
+            value = value.detach().contiguous().view(torch.int16)
+        content = value.numpy(force=True).tobytes()
         self.out += b"x"
         self.out += bytes((code, len(dims)))
         self.out += _DIMS[len(dims)].pack(*dims)
@@ -245,6 +275,7 @@ class _Writer:
     def _probe(self, value: Probe, depth: int) -> None:
         if not self.limits.probes:
             raise Unsendable("a probe can't be sent back")
+        self._enter(depth)
         self.out += b"p"
         self.write(value.kind, depth + 1)
         self.write(dict(value.parameters), depth + 1)
@@ -252,6 +283,7 @@ class _Writer:
     def _generator(self, value: Generator, depth: int) -> None:
         if not self.limits.probes:
             raise Unsendable("a generator can't be sent back")
+        self._enter(depth)
         self.out += b"g"
         self.write(value.seed, depth + 1)
 
@@ -259,7 +291,21 @@ class _Writer:
 def _is_key(key: Any) -> bool:
     """Keys are strings, integers, and tuples of them."""
     parts = key if isinstance(key, tuple) else (key,)
-    return all(isinstance(part, (str, int)) and not isinstance(part, bool) for part in parts)
+    return all(isinstance(part, (str, int, np.integer)) and not isinstance(part, bool) for part in parts)
+
+
+def _is_guessable(key: Any) -> bool:
+    """The key's hash is the same in every process."""
+    if isinstance(key, tuple):
+        return not all(isinstance(part, str) for part in key)
+    return not isinstance(key, str)
+
+
+def _shown(key: Any) -> str:
+    try:
+        return f"{key!r:.80}"
+    except Exception:  # an integer of too many digits, or a class of the student's own
+        return f"<{type(key).__name__}>"
 
 
 _METHODS: dict[type, Callable[[_Writer, Any, int], None]] = {
@@ -286,26 +332,32 @@ def decode(data: bytes | bytearray, limits: Limits = Limits()) -> Any:
     Raises:
         WireError: the bytes are not exactly one value within the limits.
     """
-    if len(data) > limits.frame_bytes:
-        raise WireError(f"{len(data)} bytes are more than a frame holds")
-    reader = _Reader(data if isinstance(data, bytearray) else bytearray(data), limits)
-    try:
-        value = reader.read(0)
-    except (struct.error, IndexError):
-        raise WireError("the bytes end in the middle of a value") from None
-    if reader.at != len(reader.data):
-        raise WireError(f"{len(reader.data) - reader.at} bytes follow the value")
-    return value
+    return Decoder(limits).decode(data)
 
 
-class _Reader:
-    """Reads values from `data`, starting at `at`."""
+class Decoder:
+    """Decodes frames that share their limits: all together may have so many values, tensors, collisions."""
 
-    def __init__(self, data: bytearray, limits: Limits) -> None:
-        self.data, self.limits, self.at = data, limits, 0
-        self.values, self.tensors = limits.values, limits.tensors
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.values, self.tensors, self.collisions = limits.values, limits.tensors, limits.collisions
+        self.data, self.at = bytearray(), 0
 
-    def read(self, depth: int) -> Any:
+    def decode(self, data: bytes | bytearray) -> Any:
+        """The value that the bytes of the next frame stand for, as `decode` gives it."""
+        if len(data) > self.limits.frame_bytes:
+            raise WireError(f"{len(data)} bytes are more than a frame holds")
+        self.data, self.at = data if isinstance(data, bytearray) else bytearray(data), 0
+        try:
+            value = self._read(0)
+        except (struct.error, IndexError):
+            raise WireError("the bytes end in the middle of a value") from None
+        if self.at != len(self.data):
+            raise WireError(f"{len(self.data) - self.at} bytes follow the value")
+        self.data = bytearray()
+        return value
+
+    def _read(self, depth: int) -> Any:
         tag = self.data[self.at]
         self.at += 1
         self.values -= 1
@@ -329,7 +381,7 @@ class _Reader:
             count = self._count()
             if tag == 0x64:
                 return self._dict(count, depth + 1)
-            items = [self.read(depth + 1) for _ in range(count)]
+            items = [self._read(depth + 1) for _ in range(count)]
             return items if tag == 0x6C else tuple(items)
         if tag in b"NTF":
             return None if tag == 0x4E else tag == 0x54
@@ -370,11 +422,18 @@ class _Reader:
 
     def _dict(self, count: int, depth: int) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
+        guessable = 0
         for _ in range(count):
-            key = self.read(depth)
+            start = self.at
+            key = self._read(depth)
             if not _is_key(key):
                 raise WireError(f"a {type(key).__name__} as a key")
-            result[key] = self.read(depth)
+            if _is_guessable(key):
+                guessable += self.at - start
+                self.collisions -= guessable
+                if self.collisions < 0:
+                    raise WireError("too many integers as keys")
+            result[key] = self._read(depth)
         if len(result) != count:
             raise WireError("a key that stands twice")
         return result
@@ -416,12 +475,12 @@ class _Reader:
     def _probe(self, tag: int, depth: int) -> Probe | Generator:
         if depth > self.limits.depth:
             raise WireError(f"nested more than {self.limits.depth} deep")
-        content = self.read(depth)
+        content = self._read(depth)
         if tag == 0x67:
             if not isinstance(content, int):
                 raise WireError("a generator without a seed")
             return Generator(content)
-        parameters = self.read(depth)
+        parameters = self._read(depth)
         if not isinstance(content, str) or not isinstance(parameters, dict):
             raise WireError("a probe without kind and parameters")
         return Probe(content, parameters)

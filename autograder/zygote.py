@@ -27,6 +27,7 @@ import ctypes
 import gc
 import os
 import random
+import re
 import signal
 import site
 import socket
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 OUT_OF_MEMORY = 77  # the exit status of a guest that has no memory left to answer with
 CONTROL = wire.Limits(frame_bytes=1 << 16, values=1000, tensors=0, probes=False)
+JSON_TYPE = re.compile(r"application/(.*\+)?json")  # outputs of other types are text, says nbformat
 _PERSISTENCE = 5.0  # seconds to go on killing a guest's processes
 
 
@@ -292,7 +294,7 @@ def serve(sock: socket.socket, shell: NotebookShell | None, limits: Limits) -> N
     {"op": "probe", "targets": {...}} by what `probe.succeeded` gives.
     """
     inward = wire.Limits(frame_bytes=limits.frame_bytes)
-    outward = wire.Limits(frame_bytes=limits.frame_bytes, probes=False)
+    outward = wire.from_guest(limits.frame_bytes)
     objects: dict[int, Any] = {}
     while True:
         try:
@@ -330,7 +332,7 @@ def answer(
             reply["printed"] = text
         return wire.encode(reply, limits)
     except wire.Unsendable as error:
-        message = str(error).replace("value['value']", "value", 1)
+        message = clean(str(error).replace("value['value']", "value", 1))
         return wire.encode(_error("unsendable", "", message), limits)
     except MemoryError:
         return wire.encode(_error("memory", "MemoryError", "the answer did not fit into memory"), limits)

@@ -138,6 +138,8 @@ def test_gradients_objects_and_probes(zygote):
         ("return [0, {'a': {1}}]", "unsendable", "", "value[1]['a']: a set can't be sent"),
         ("return lambda: 0", "unsendable", "", "a function"),
         ("return '\\ud800'", "unsendable", "", "surrogate"),
+        ("return type('', (), {'__qualname__': '\\ud800'})()", "unsendable", "", "can't be sent"),
+        ("return dict.fromkeys(range(20_000))", "unsendable", "", "so many integers as keys"),
         ("x = []; x.append(x); return x", "raised", "RecursionError", "recursion"),
         ("for _ in range(40): x = [x]\n    return x", "unsendable", "", "nested"),
         ("import torch; return torch.zeros(1).expand(2**40)", "unsendable", "", "too large"),
@@ -351,6 +353,7 @@ def send(number, value): os.write(3, wire.frame(number, value))
         "send(3, wire.encode({'value': 1}))",  # too early
         "send(0, wire.encode({'ready': True}))",
         "send(2, b'l' * 100_000)",  # nested
+        "send(2, wire.encode({'value': dict.fromkeys(range(20_000))}))",  # and what if they collide
         "send(2, wire.encode({'value': wire.Probe('TimeModel', {})}))",
         "import pickle; send(2, pickle.dumps(1))",
     ],
@@ -415,6 +418,17 @@ def test_all_answers_together_are_bounded(zygote):
     assert len(died.value.answered) <= 2
 
 
+def test_small_values_are_counted_over_all_answers(zygote):
+    source = "def f(): return [None] * 50_000"
+    with guest(zygote, source, exchange_bytes=10 << 20) as g:
+        for _ in range(3):  # each time anew
+            assert len(g.perform([call("f")] * 3)) == 3
+        with pytest.raises(GuestDied) as died:
+            g.perform([call("f")] * 5)
+    assert (died.value.kind, len(died.value.answered)) == ("protocol", 3)
+    assert "more than 163840 values" in died.value.detail
+
+
 def test_a_guest_that_does_not_read_is_given_up(zygote):
     source = "import os, time\ndef f(x): time.sleep(1000)"
     with guest(zygote, source, call_cpu=0.1, wall_factor=2) as g, pytest.raises(GuestDied) as died:
@@ -444,6 +458,9 @@ def test_a_guest_that_does_not_read_is_given_up(zygote):
                 "{'output_type': 'display_data', 'data': {'a': (1,)}, 'metadata': {}}",
                 "{'output_type': 'display_data', 'data': {'a': float('nan')}, 'metadata': {}}",
                 "{'output_type': 'display_data', 'data': {'a': b''}, 'metadata': {}}",
+                "{'output_type': 'display_data', 'data': {'text/plain': 5}, 'metadata': {}}",
+                "{'output_type': 'display_data', 'data': {'text/html': ['a', None]}, 'metadata': {}}",
+                "{'output_type': 'display_data', 'data': {'application/json\\n': 5}, 'metadata': {}}",
                 "{'output_type': 'execute_result', 'data': {}, 'metadata': {}}",
                 "{'output_type': 'error', 'ename': '', 'evalue': '', 'traceback': 'x'}",
                 "{'output_type': 'error', 'ename': '', 'evalue': None, 'traceback': []}",
@@ -466,6 +483,7 @@ def test_results_of_cells_that_nbformat_does_not_know_end_the_guest(zygote, outp
         (call("f", 1.0, wrt=[0], cotangents=[], parameters=True), {"value": 1, "gradients": {}}),
         (call("f", 1.0, after=True), {"value": 1, "after": []}),
         ({"op": "new", "name": "f", "args": [], "handle": 1}, {"value": {"w": (2,)}}),
+        ({"op": "new", "name": "f", "args": [], "handle": 1}, {"value": {"w": [-2]}}),
         ({"op": "new", "name": "f", "args": [], "handle": 1}, {"value": 3}),
     ],
 )

@@ -147,6 +147,18 @@ def test_rich_results_are_kept_as_mime_bundles(run):
     assert raw["outputs"][0]["data"]["application/json"] == {"a": [1, [2, 3]]}
 
 
+def test_what_should_be_text_and_is_not_becomes_text(run):
+    data = {
+        "text/plain": ["a\n", "b"],
+        "image/svg+xml": 5,
+        "x/y": {"a": None},
+        "application/a+json": [1, "b"],
+    }
+    (result,) = run(f"display({data}, raw=True)")
+    expected = {**data, "text/plain": "a\nb", "image/svg+xml": "5", "x/y": "{'a': None}"}
+    assert result["outputs"][0]["data"] == expected
+
+
 def test_plots_are_shown_inline_at_show_and_at_the_end_of_the_cell(run):
     first, second, third = run(
         "%matplotlib inline\nimport matplotlib.pyplot as plt",
