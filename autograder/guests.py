@@ -136,7 +136,7 @@ class Zygote:
         """
         if self._guest is not None and self._guest.alive:
             raise RuntimeError("this zygote has a live guest; end it first")
-        if self._process.poll() is not None or self._spoilt:
+        if self._spoilt or self._process is None or self._process.poll() is not None:
             log.error(
                 "the zygote has ended or was left unclean (%s); starting another",
                 self._log_tail() or "no word",
@@ -155,11 +155,12 @@ class Zygote:
         if self._guest is not None:
             self._guest.kill()
         self._control.close()
-        try:
-            self._process.wait(2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            try:
+                self._process.wait(2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         self._log.close()
         if self._folder.exists() and not scratch.delete(self._folder):
             log.error("%s could not be deleted", self._folder)
@@ -175,6 +176,8 @@ class Zygote:
         if how.uid:
             os.chown(self._folder, how.uid, how.uid)
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control = socket.socket(socket.AF_UNIX)  # to nobody yet
         try:
             self._control = self._contained() if self.level.box == "container" else self._forked()
             self._ask({"op": "start", "seal": _plain(how), "bare": self._bare}, seconds=_START_SECONDS)
@@ -200,7 +203,12 @@ class Zygote:
         meeting.mkdir()
         path = meeting / "control"
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path))
+            try:
+                listener.bind(str(path))
+            except OSError as error:
+                raise ZygoteFailed(
+                    f"{path} can't be a socket ({error}): set TMPDIR to a shorter path"
+                ) from error
             meeting.chmod(0o755)
             path.chmod(0o666)  # whoever the container's user is; the folder around it is the judge's alone
             listener.listen(1)
@@ -208,12 +216,11 @@ class Zygote:
             inner = ["python", "-s", "-P", "-m", "autograder.zygote", f"{box.INNER}/{path.name}"]
             self._run(box.container(inner, meeting, self.limits), dict(os.environ), ())
             deadline = time.monotonic() + _START_SECONDS
-            while time.monotonic() < deadline and self._process.poll() is None:
+            while time.monotonic() < deadline and self._process and self._process.poll() is None:
                 with contextlib.suppress(TimeoutError):
                     control, _ = listener.accept()
                     control.setblocking(True)
                     return control
-        self._control = socket.socketpair()[0]  # for close()
         raise ZygoteFailed(f"no zygote came out of the container: {self._log_tail()}")
 
     def _run(self, command: Sequence[str], environment: dict[str, str], descriptors: tuple[int, ...]) -> None:

@@ -175,7 +175,8 @@ def test_qualify_as_json() -> None:
 def test_doctor_says_how_guests_are_confined() -> None:
     result = _run("doctor", *COURSE)
     assert result.exit_code == 0, result.output
-    assert "guest: forked" in result.output and "box none, seal none" in result.output
+    assert "guest: forked" in result.output and "guests run with box" in result.output
+    assert all(f" {what}: " in result.output for what in ("box bubblewrap", "box container", "seal landlock"))
 
 
 @pytest.mark.parametrize(
