@@ -514,7 +514,10 @@ def detached_weights(log_w):
 def quantized(z, codebook, indices):
     """All four results, right for these indices."""
     codes = codebook[indices]
-    codebook_loss, commitment_loss = F.mse_loss(codes, z.detach()), F.mse_loss(z, codes.detach())
+    codebook_loss, commitment_loss = (
+        (codes - z.detach()).square().mean(),
+        (z - codes.detach()).square().mean(),
+    )
     return z + (codes - z).detach(), indices, codebook_loss, commitment_loss
 
 
