@@ -58,7 +58,7 @@ def averages_over_examples_and_adds_up_over_pixels(vae_loss, x, logits, mu, logv
     close(vae_loss(*(torch.cat([v, v], -1) for v in (x, logits, mu, logvar)), beta), 2 * once)
 
 
-@check("VAE")
+@check("VAE", examples=32)
 def encodes_without_seeing_the_noise(VAE, data, hidden, latent, state, x, eps):
     """q(z | x) depends on x alone: another noise gives other logits, but the same mu and logvar."""
     model = VAE(data, hidden, latent).load(state)
@@ -68,7 +68,7 @@ def encodes_without_seeing_the_noise(VAE, data, hidden, latent, state, x, eps):
     differ(others, logits)
 
 
-@check("VAE")
+@check("VAE", examples=32)
 def is_right_for_large_weights_too(VAE, data, hidden, latent, state, x, eps, reference):
     """Nothing is clamped: narrow and wide q(z | x) and pixels that are all but certain stay as they are."""
     large = {name: 6 * value for name, value in state.items()}

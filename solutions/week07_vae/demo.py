@@ -119,9 +119,7 @@ def iwae_bound(log_w):
 def vector_quantize(z, codebook):
     indices = torch.zeros(len(z), dtype=torch.int64)
     for i in range(len(z)):
-        for k in range(len(codebook)):
-            if ((z[i] - codebook[k]) ** 2).sum() < ((z[i] - codebook[indices[i]]) ** 2).sum():
-                indices[i] = k
+        indices[i] = ((codebook - z[i]) ** 2).sum(dim=1).argmin()
     codes = codebook[indices]
     squares = [(codes - z.detach()) ** 2, (z - codes.detach()) ** 2]
     return codes.detach() + z - z.detach(), indices, *(v.sum() / v.numel() for v in squares)
