@@ -60,7 +60,7 @@ def test_grade_writes_reports_that_the_schema_knows(graded: tuple[Path, Result])
     for path in out.glob("*.json"):
         jsonschema.validate(json.loads(path.read_text()), SCHEMA)
     ada, bob, eve = (Report.load(out / f"{name}.json") for name in ("ada", "bob", "eve"))
-    assert [e.status for e in ada.exercises] == ["passed"] + ["missing"] * 5
+    assert ada.exercises[0].status == "passed" and {e.status for e in ada.exercises[1:]} == {"missing"}
     assert ada.score == ada.exercises[0].max_score > 0
     assert bob.status == "unreadable" and bob.problems
     assert eve.status == "graded" and eve.score == 0

@@ -62,7 +62,7 @@ def _autograder(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_new_exercise_qualifies(course: Path) -> None:
     done = _autograder(
-        "qualify", "week07_vae", "--exercise", "gaussian_log_likelihood", "--course", str(course)
+        "qualify", "week07_vae", "--exercise", "cauchy_log_likelihood", "--course", str(course)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "mistakes: 3 of 3 as expected" in done.stdout
@@ -71,7 +71,7 @@ def test_the_new_exercise_qualifies(course: Path) -> None:
 def test_the_new_exercise_is_built(course: Path, tmp_path: Path) -> None:
     done = _autograder("build", "week07_vae", "--to", str(tmp_path), "--course", str(course))
     assert done.returncode == 0, done.stderr
-    assert "check(gaussian_log_likelihood)" in (tmp_path / "week07_vae" / "week07_vae.ipynb").read_text()
+    assert "check(cauchy_log_likelihood)" in (tmp_path / "week07_vae" / "week07_vae.ipynb").read_text()
 
 
 def test_the_commands_of_the_readme_exist() -> None:

@@ -2,7 +2,19 @@
 
 from autograder.demo import Student
 
-ALL = ("reparameterize", "kl_to_standard_normal", "bernoulli_log_likelihood", "elbo", "vae_loss", "VAE")
+ALL = (
+    "reparameterize",
+    "kl_to_standard_normal",
+    "bernoulli_log_likelihood",
+    "gaussian_log_likelihood",
+    "elbo",
+    "vae_loss",
+    "VAE",
+    "iwae_bound",
+    "vector_quantize",
+    "interpolate_latents",
+    "conv_vae_tables",
+)
 
 ALTERNATIVE = {
     "reparameterize": """
@@ -29,6 +41,21 @@ def elbo(x, logits, mu, logvar):
 def vae_loss(x, logits, mu, logvar, beta=1.0):
     reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1).mean()
     return reconstruction + beta * kl_to_standard_normal(mu, logvar).mean()
+""",
+    "gaussian_log_likelihood": """
+def gaussian_log_likelihood(x, mean, logvar):
+    return torch.distributions.Normal(mean, torch.exp(0.5 * logvar)).log_prob(x).sum(-1)
+""",
+    "iwae_bound": """
+def iwae_bound(log_w):
+    largest = log_w.max(dim=0).values
+    return largest + (log_w - largest).exp().mean(dim=0).log()
+""",
+    "vector_quantize": """
+def vector_quantize(z, codebook):
+    indices = torch.cdist(z, codebook).argmin(dim=1)
+    codes = F.embedding(indices, codebook)
+    return z + (codes - z).detach(), indices, F.mse_loss(codes, z.detach()), F.mse_loss(z, codes.detach())
 """,
 }
 
@@ -72,6 +99,44 @@ def vae_loss(x, logits, mu, logvar, beta=1.0):
         total += one
     return total / len(cost)
 """,
+    "gaussian_log_likelihood": """
+def gaussian_log_likelihood(x, mean, logvar):
+    total = torch.zeros(x.shape[:-1], dtype=x.dtype)
+    for i in range(x.shape[-1]):
+        sigma = torch.exp(logvar[..., i] / 2)
+        total -= ((x[..., i] - mean[..., i]) / sigma) ** 2 / 2
+        total -= torch.log(sigma) + math.log(2 * math.pi) / 2
+    return total
+""",
+    "iwae_bound": """
+def iwae_bound(log_w):
+    total = log_w[0]
+    for row in log_w[1:]:
+        total = torch.logaddexp(total, row)
+    return total - math.log(len(log_w))
+""",
+    "vector_quantize": """
+def vector_quantize(z, codebook):
+    indices = torch.zeros(len(z), dtype=torch.int64)
+    for i in range(len(z)):
+        indices[i] = ((codebook - z[i]) ** 2).sum(dim=1).argmin()
+    codes = codebook[indices]
+    squares = [(codes - z.detach()) ** 2, (z - codes.detach()) ** 2]
+    return codes.detach() + z - z.detach(), indices, *(v.sum() / v.numel() for v in squares)
+""",
+    "interpolate_latents": """
+def interpolate_latents(z0, z1, n, spherical=False):
+    path = torch.zeros(n, *z0.shape, dtype=z0.dtype)
+    cosine = F.cosine_similarity(z0, z1, dim=-1).clamp(-1, 1).unsqueeze(-1)
+    for k in range(n):
+        t = k / (n - 1)
+        path[k] = (1 - t) * z0 + t * z1
+        if spherical:
+            a = torch.arccos(cosine)
+            arc = (torch.sin((1 - t) * a) * z0 + torch.sin(t * a) * z1) / torch.sin(a)
+            path[k] = torch.where(cosine > 0.9999, path[k], arc)
+    return path
+""",
 }
 
 SINGLE = {
@@ -98,6 +163,11 @@ def elbo(x, logits, mu, logvar):
 def vae_loss(x, logits, mu, logvar, beta=1.0):
     x, logits, mu, logvar, dtype = x.float(), logits.float(), mu.float(), logvar.float(), x.dtype
     return (beta * kl_to_standard_normal(mu, logvar) - bernoulli_log_likelihood(logits, x)).mean().to(dtype)
+""",
+    "gaussian_log_likelihood": """
+def gaussian_log_likelihood(x, mean, logvar):
+    x, mean, logvar, dtype = x.float(), mean.float(), logvar.float(), x.dtype
+    return -0.5 * ((x - mean) ** 2 / logvar.exp() + logvar + math.log(2 * math.pi)).sum(-1).to(dtype)
 """,
 }
 

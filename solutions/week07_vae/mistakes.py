@@ -1,5 +1,7 @@
 """Week 7: wrong ways to write the answers, each with the misunderstanding behind it."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -162,6 +164,79 @@ def sigmoid_twice(logits, x):
 def weighs_x_in_place(logits, x):
     x *= logits
     return (x - F.softplus(logits)).sum(-1)
+
+
+def gaussian(x, mean, logvar):
+    return 0.5 * ((x - mean).square() / logvar.exp() + logvar + math.log(2 * math.pi))
+
+
+@mistake("gaussian_log_likelihood", "The constant is missing: each dimension has its own -1/2 ln 2 pi.")
+def without_the_constant(x, mean, logvar):
+    return -0.5 * ((x - mean).square() / logvar.exp() + logvar).sum(-1)
+
+
+@mistake("gaussian_log_likelihood", "You count the constant -1/2 ln 2 pi once; each dimension has its own.")
+def one_constant_for_all(x, mean, logvar):
+    return without_the_constant(x, mean, logvar) - 0.5 * math.log(2 * math.pi)
+
+
+@mistake("gaussian_log_likelihood", "The factor 1/2 in front of the squared error is missing.")
+def without_half_the_square(x, mean, logvar):
+    return -(gaussian(x, mean, logvar) + 0.5 * (x - mean).square() / logvar.exp()).sum(-1)
+
+
+@mistake("gaussian_log_likelihood", "The sign is turned: this is the cost, minus the log-likelihood.")
+def gaussian_cost(x, mean, logvar):
+    return gaussian(x, mean, logvar).sum(-1)
+
+
+@mistake("gaussian_log_likelihood", "You take logvar for log sigma; it is log sigma^2.")
+def log_sigma_for_logvar(x, mean, logvar):
+    return -gaussian(x, mean, 2 * logvar).sum(-1)
+
+
+@mistake(
+    "gaussian_log_likelihood",
+    "You divide the squared error by sigma; it is divided by the variance, sigma^2 = exp(logvar).",
+)
+def divides_by_sigma(x, mean, logvar):
+    square = (x - mean).square() / torch.exp(logvar / 2)
+    return -0.5 * (square + logvar + math.log(2 * math.pi)).sum(-1)
+
+
+@mistake(
+    "gaussian_log_likelihood",
+    "The normalisation is log sigma = logvar / 2 per dimension; you subtract all of logvar.",
+)
+def log_of_the_variance(x, mean, logvar):
+    return -(gaussian(x, mean, logvar) + 0.5 * logvar).sum(-1)
+
+
+@mistake("gaussian_log_likelihood", "You leave the variance out: this is the density for sigma = 1.")
+def with_unit_variance(x, mean, logvar):
+    return -gaussian(x, mean, 0 * logvar).sum(-1)
+
+
+@mistake("gaussian_log_likelihood", "You average over the dimensions; the log-likelihood adds up.")
+def mean_over_dimensions(x, mean, logvar):
+    return -gaussian(x, mean, logvar).mean(-1)
+
+
+@mistake("gaussian_log_likelihood", "You sum over the batch too: every example has a likelihood of its own.")
+def gaussian_of_the_batch(x, mean, logvar):
+    return -gaussian(x, mean, logvar).sum()
+
+
+@mistake(
+    "gaussian_log_likelihood", "You add a small number to the variance: for a narrow Gaussian it is all."
+)
+def variance_kept_from_zero(x, mean, logvar):
+    return -gaussian(x, mean, torch.log(logvar.exp() + 1e-6)).sum(-1)
+
+
+@mistake("gaussian_log_likelihood", "You detach the variance, so that the decoder can't learn its spread.")
+def detached_variance(x, mean, logvar):
+    return -gaussian(x, mean, logvar.detach()).sum(-1)
 
 
 @mistake("elbo", "You add the KL; it is the price of q and is taken from the likelihood.")
@@ -373,3 +448,337 @@ class ClampsLogvar(vae.VAE):
 class ClampsPixelMeans(vae.VAE):
     def sample(self, noise):
         return super().sample(noise).clamp(1e-3, 1 - 1e-3)
+
+
+@mistake(
+    "iwae_bound", "You average log w: that is the ELBO's estimate. Average the weights, then take the log."
+)
+def mean_of_logarithms(log_w):
+    return log_w.mean(0)
+
+
+@mistake("iwae_bound", "The weights are averaged, not added up: log K is missing.")
+def without_log_k(log_w):
+    return log_w.logsumexp(0)
+
+
+@mistake("iwae_bound", "You divide by K outside the logarithm; inside, it is the subtraction of log K.")
+def divides_outside(log_w):
+    return log_w.logsumexp(0) / len(log_w)
+
+
+@mistake("iwae_bound", "You take exp(log w) as it is: it overflows or vanishes. Take the largest out first.")
+def overflows(log_w):
+    return log_w.exp().mean(0).log()
+
+
+@mistake(
+    "iwae_bound",
+    "You take out the largest log-weight of the whole batch; the other examples vanish: each has its own.",
+)
+def one_largest_for_all(log_w):
+    largest = log_w.max()
+    return largest + (log_w - largest).exp().mean(0).log()
+
+
+@mistake("iwae_bound", "A small number inside the logarithm hides the underflow and changes the bound.")
+def with_an_epsilon(log_w):
+    return torch.log(log_w.exp().mean(0) + 1e-10)
+
+
+@mistake("iwae_bound", "You average over the examples; the samples are dimension 0.")
+def over_the_batch(log_w):
+    return log_w.logsumexp(1) - math.log(log_w.shape[1])
+
+
+@mistake("iwae_bound", "You average over samples and examples together; each example has its own bound.")
+def one_bound_for_all(log_w):
+    return log_w.logsumexp((0, 1)) - math.log(log_w.numel())
+
+
+@mistake("iwae_bound", "You keep the largest log-weight alone: log K and the other samples are missing.")
+def the_largest_alone(log_w):
+    return log_w.amax(0)
+
+
+@mistake("iwae_bound", "You take the largest log-weight out and never put it back.")
+def without_the_largest(log_w):
+    return (log_w - log_w.amax(0)).exp().mean(0).log()
+
+
+@mistake("iwae_bound", "You detach the weights: nothing could learn from this bound.")
+def detached_weights(log_w):
+    return vae.iwae_bound(log_w.detach())
+
+
+def quantized(z, codebook, indices):
+    """All four results, right for these indices."""
+    codes = codebook[indices]
+    codebook_loss, commitment_loss = (
+        (codes - z.detach()).square().mean(),
+        (z - codes.detach()).square().mean(),
+    )
+    return z + (codes - z).detach(), indices, codebook_loss, commitment_loss
+
+
+@mistake(
+    "vector_quantize",
+    "You take the code with the largest inner product; long codes then win. Take the nearest.",
+)
+def largest_inner_product(z, codebook):
+    return quantized(z, codebook, (z @ codebook.T).argmax(-1))
+
+
+@mistake("vector_quantize", "You compare directions; the code is the nearest one, at the smallest distance.")
+def largest_cosine(z, codebook):
+    return quantized(z, codebook, F.cosine_similarity(z[:, None], codebook[None], dim=-1).argmax(-1))
+
+
+@mistake("vector_quantize", "You take the farthest code: argmax where it should be argmin.")
+def farthest_code(z, codebook):
+    return quantized(z, codebook, torch.cdist(z, codebook).argmax(-1))
+
+
+@mistake("vector_quantize", "You measure the distance by absolute differences; it is the Euclidean one.")
+def nearest_by_absolute_differences(z, codebook):
+    return quantized(z, codebook, (z[:, None] - codebook).abs().sum(-1).argmin(-1))
+
+
+@mistake("vector_quantize", "Of codes at the same distance you take the last; the first is asked for.")
+def last_of_equal_codes(z, codebook):
+    last = len(codebook) - 1
+    return quantized(z, codebook, last - torch.cdist(z, codebook.flip(0)).argmin(-1))
+
+
+@mistake("vector_quantize", "You look for the vector nearest to each code; each vector looks for its code.")
+def nearest_vector_of_each_code(z, codebook):
+    return quantized(z, codebook, (z[:, None] - codebook).square().sum(-1).argmin(0))
+
+
+@mistake(
+    "vector_quantize", "You return the codes as they are: no gradient can reach the encoder through argmin."
+)
+def without_straight_through(z, codebook):
+    _, indices, *losses = vae.vector_quantize(z, codebook)
+    return codebook[indices], indices, *losses
+
+
+@mistake("vector_quantize", "You return z in the place of its code: the decoder must see what it gets later.")
+def passes_z_on(z, codebook):
+    return z.clone(), *vae.vector_quantize(z, codebook)[1:]
+
+
+@mistake("vector_quantize", "The two losses are exchanged: the codebook loss comes first and detaches z.")
+def losses_exchanged(z, codebook):
+    straight, indices, codebook_loss, commitment_loss = vae.vector_quantize(z, codebook)
+    return straight, indices, commitment_loss, codebook_loss
+
+
+@mistake(
+    "vector_quantize",
+    "Nothing is detached in the losses: each of them then moves the codes and z alike.",
+)
+def nothing_detached(z, codebook):
+    straight, indices, *_ = vae.vector_quantize(z, codebook)
+    return straight, indices, F.mse_loss(codebook[indices], z), F.mse_loss(z, codebook[indices])
+
+
+@mistake("vector_quantize", "You add up the squares of each vector; the losses are means over all elements.")
+def sum_over_dimensions(z, codebook):
+    straight, indices, *losses = vae.vector_quantize(z, codebook)
+    return straight, indices, *(loss * z.shape[1] for loss in losses)
+
+
+@mistake("vector_quantize", "You weigh the commitment loss by 0.25: it is asked without a weight.")
+def weighted_commitment(z, codebook):
+    *others, commitment_loss = vae.vector_quantize(z, codebook)
+    return *others, 0.25 * commitment_loss
+
+
+@mistake("vector_quantize", "You take the root of the distance: the losses are squared differences.")
+def root_of_the_square(z, codebook):
+    straight, indices, *losses = vae.vector_quantize(z, codebook)
+    return straight, indices, *(torch.sqrt(loss) for loss in losses)
+
+
+@mistake(
+    "interpolate_latents", "You stop a step before z1: the n points include both ends, at t = k / (n - 1)."
+)
+def without_the_end(z0, z1, n, spherical=False):
+    return vae.interpolate_latents(z0, z1, n + 1, spherical)[:-1]
+
+
+@mistake("interpolate_latents", "You leave both ends out: the first point is z0, the last is z1.")
+def without_both_ends(z0, z1, n, spherical=False):
+    return vae.interpolate_latents(z0, z1, n + 2, spherical)[1:-1]
+
+
+@mistake("interpolate_latents", "You go from z1 to z0: the weight of z1 is t.")
+def from_the_end(z0, z1, n, spherical=False):
+    return vae.interpolate_latents(z1, z0, n, spherical)
+
+
+@mistake("interpolate_latents", "You never look at `spherical`: this is always the straight line.")
+def always_straight(z0, z1, n, spherical=False):
+    return vae.interpolate_latents(z0, z1, n)
+
+
+@mistake("interpolate_latents", "Where `spherical` is not given, the path is the straight line.")
+def spherical_by_default(z0, z1, n, spherical=True):
+    return vae.interpolate_latents(z0, z1, n, spherical)
+
+
+def weights(n, like):
+    return torch.linspace(0, 1, n, dtype=like.dtype).reshape(-1, *[1] * like.ndim)
+
+
+def along_an_arc(z0, z1, n, cosine):
+    angle, t = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6)), weights(n, z0)
+    return (torch.sin((1 - t) * angle) * z0 + torch.sin(t * angle) * z1) / torch.sin(angle)
+
+
+@mistake(
+    "interpolate_latents", "The weights are put on the normalised vectors: z0 and z1 keep their own lengths."
+)
+def on_the_unit_sphere(z0, z1, n, spherical=False):
+    if not spherical:
+        return vae.interpolate_latents(z0, z1, n)
+    return vae.interpolate_latents(F.normalize(z0, dim=-1), F.normalize(z1, dim=-1), n, True)
+
+
+@mistake("interpolate_latents", "The angle comes from the inner product of the normalised vectors.")
+def angle_of_raw_vectors(z0, z1, n, spherical=False):
+    if not spherical:
+        return vae.interpolate_latents(z0, z1, n)
+    return along_an_arc(z0, z1, n, (z0 * z1).sum(-1, keepdim=True))
+
+
+@mistake("interpolate_latents", "You take one angle for the whole batch: every pair has its own.")
+def one_angle_for_all(z0, z1, n, spherical=False):
+    if not spherical:
+        return vae.interpolate_latents(z0, z1, n)
+    return along_an_arc(z0, z1, n, (z0 * z1).sum() / (z0.norm() * z1.norm()))
+
+
+@mistake("interpolate_latents", "At the angle 0 you divide 0 by 0; the limit of sin(t a) / sin(a) is t.")
+def nothing_where_there_is_no_angle(z0, z1, n, spherical=False):
+    path = vae.interpolate_latents(z0, z1, n, spherical)
+    cosine = F.cosine_similarity(z0, z1, dim=-1)[..., None]
+    return path.masked_fill(cosine > 1 - 1e-6, math.nan) if spherical else path
+
+
+@mistake("interpolate_latents", "The weights of an arc are divided by sin(a), not by the angle a itself.")
+def divides_by_the_angle(z0, z1, n, spherical=False):
+    path = vae.interpolate_latents(z0, z1, n, spherical)
+    angle = F.cosine_similarity(z0, z1, dim=-1)[..., None].clamp(-1, 1).acos() / math.pi
+    return path * torch.sinc(angle) if spherical else path
+
+
+@mistake(
+    "interpolate_latents",
+    "You normalise the straight line's points: they then are not evenly spaced in angle.",
+)
+def normalised_line(z0, z1, n, spherical=False):
+    line = vae.interpolate_latents(z0, z1, n)
+    if not spherical:
+        return line
+    lengths = vae.interpolate_latents(z0.norm(dim=-1, keepdim=True), z1.norm(dim=-1, keepdim=True), n)
+    return F.normalize(line, dim=-1) * lengths
+
+
+@mistake("interpolate_latents", "Your t is always float32: for float64 vectors it is too coarse.")
+def coarse_steps(z0, z1, n, spherical=False):
+    t = torch.linspace(0, 1, n).reshape(-1, *[1] * z0.ndim)
+    if not spherical:
+        return (1 - t) * z0 + t * z1
+    angle = F.cosine_similarity(z0, z1, dim=-1)[..., None].clamp(-1, 1).acos() / math.pi
+    return ((1 - t) * torch.sinc((1 - t) * angle) * z0 + t * torch.sinc(t * angle) * z1) / torch.sinc(angle)
+
+
+@mistake("interpolate_latents", "The points are stacked along a new first dimension, before the batch's.")
+def points_after_the_batch(z0, z1, n, spherical=False):
+    return vae.interpolate_latents(z0, z1, n, spherical).movedim(0, -2)
+
+
+def changed(rows):
+    """The right tables, each row put through `rows(table, index, shape, count)`."""
+    tables = dict(zip(("encoder", "decoder"), vae.conv_vae_tables(), strict=True))
+    return tuple(
+        [rows(name, i, shape, count) for i, (shape, count) in enumerate(table)]
+        for name, table in tables.items()
+    )
+
+
+def is_batch_norm(name, i):
+    return i in ((2, 5, 8, 11) if name == "encoder" else (2, 6, 9, 12, 15))
+
+
+def is_convolution(name, i):
+    return i in ((1, 4, 7, 10) if name == "encoder" else (5, 8, 11, 14, 17))
+
+
+@mistake(
+    "conv_vae_tables", "Batch normalisation also keeps a running mean and variance: four numbers per channel."
+)
+def learned_numbers_alone():
+    return changed(lambda name, i, shape, count: (shape, count // 2 if is_batch_norm(name, i) else count))
+
+
+@mistake("conv_vae_tables", "The biases are missing: a convolution has one per output channel.")
+def convolutions_without_bias():
+    return changed(
+        lambda name, i, shape, count: (shape, count - shape[0] if is_convolution(name, i) else count)
+    )
+
+
+@mistake("conv_vae_tables", "A bias belongs to an output channel, not to every pixel of it.")
+def bias_for_every_pixel():
+    def row(name, i, shape, count):
+        return (shape, count - shape[0] + math.prod(shape)) if is_convolution(name, i) else (shape, count)
+
+    return changed(row)
+
+
+@mistake("conv_vae_tables", "The channels come first: (channels, height, width).")
+def channels_last():
+    return changed(lambda name, i, shape, count: (shape[1:] + shape[:1], count))
+
+
+@mistake("conv_vae_tables", "The shapes are those of one example: without the batch dimension.")
+def with_a_batch_dimension():
+    return changed(lambda name, i, shape, count: ((1, *shape), count))
+
+
+@mistake("conv_vae_tables", "The kernel has 3 x 3 weights for every input channel; you count 3.")
+def kernels_of_one_dimension():
+    def row(name, i, shape, count):
+        return (shape, (count - shape[0]) // 3 + shape[0]) if is_convolution(name, i) else (shape, count)
+
+    return changed(row)
+
+
+@mistake(
+    "conv_vae_tables", "Stride 2 halves the sizes also in the padded convolution: (32 + 2 - 3) // 2 + 1 = 16."
+)
+def without_padding():
+    encoder, decoder = vae.conv_vae_tables()
+    small = {16: 15, 8: 7, 4: 3, 2: 1}
+    flat = 128
+    encoder = [((shape[0], *(small.get(s, s) for s in shape[1:])), count) for shape, count in encoder]
+    encoder[13:16] = [((flat,), 0), *[((200,), 200 * flat + 200)] * 2]
+    return encoder, decoder
+
+
+@mistake(
+    "conv_vae_tables",
+    "You make mu and logvar in one layer; in this model each has a linear layer of its own.",
+)
+def one_head_of_both():
+    encoder, decoder = vae.conv_vae_tables()
+    return [*encoder[:14], ((400,), 512 * 400 + 400), *encoder[16:]], decoder
+
+
+@mistake("conv_vae_tables", "The last transposed convolution goes to 3 channels: 3 biases, not 128.")
+def biases_of_the_input_channels():
+    encoder, decoder = vae.conv_vae_tables()
+    return encoder, [*decoder[:-1], ((3, 32, 32), 3 * 3 * 128 * 3 + 128)]

@@ -5,15 +5,23 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, stats
+from scipy import integrate, special, stats
+from scipy.cluster.vq import vq
+from scipy.spatial import geometric_slerp
+from torch import nn
 
 from reference_impl.vae import (
     VAE,
     bernoulli_log_likelihood,
+    conv_vae_tables,
     elbo,
+    gaussian_log_likelihood,
+    interpolate_latents,
+    iwae_bound,
     kl_to_standard_normal,
     reparameterize,
     vae_loss,
+    vector_quantize,
 )
 
 
@@ -184,3 +192,195 @@ def test_vae_learns():
         losses.append(loss.item())
     assert losses[0] > 2.5
     assert sum(losses[-20:]) / 20 < 1.2  # the evidence of one of two patterns is ln 2 = 0.69
+
+
+def test_gaussian_agrees_with_scipy(rng):
+    x, mean, logvar = (normal(2, 4, 3, generator=rng) for _ in range(3))
+    expected = stats.norm.logpdf(x.numpy(), mean.numpy(), np.exp(logvar.numpy() / 2)).sum(-1)
+    np.testing.assert_allclose(gaussian_log_likelihood(x, mean, logvar), expected, rtol=1e-12)
+
+
+def test_gaussian_golden_numbers():
+    zero, one = torch.zeros(1), torch.ones(1)
+    assert gaussian_log_likelihood(zero, zero, zero).item() == pytest.approx(-0.9189385)
+    assert gaussian_log_likelihood(2 * one, zero, math.log(4) * one).item() == pytest.approx(-2.1120857)
+
+
+@pytest.mark.parametrize("logvar", [-20.0, 20.0])
+def test_gaussian_is_right_for_extreme_variances(logvar):
+    x, mean = torch.tensor([100.0]), torch.tensor([-1.0])
+    expected = stats.norm.logpdf(100, -1, math.exp(logvar / 2))
+    assert gaussian_log_likelihood(x, mean, torch.tensor([logvar])).item() == pytest.approx(
+        expected, rel=1e-6
+    )
+
+
+def test_kl_is_the_mean_difference_of_gaussian_log_likelihoods(rng):
+    mu, logvar = normal(1, generator=rng), normal(1, generator=rng)
+    points, weights = nodes()
+    z = reparameterize(mu.expand(80, 1), logvar.expand(80, 1), points[:, None])
+    log_q = gaussian_log_likelihood(z, mu.expand(80, 1), logvar.expand(80, 1))
+    log_p = gaussian_log_likelihood(z, torch.zeros_like(z), torch.zeros_like(z))
+    torch.testing.assert_close((weights * (log_q - log_p)).sum(), kl_to_standard_normal(mu, logvar))
+
+
+def test_iwae_agrees_with_scipy(rng):
+    log_w = 30 * normal(7, 5, generator=rng)
+    expected = special.logsumexp(log_w.numpy(), axis=0, b=1 / 7)
+    np.testing.assert_allclose(iwae_bound(log_w), expected, rtol=1e-12)
+
+
+def test_iwae_is_the_evidence_where_q_is_the_posterior(rng):
+    """z ~ N(0, 1) and x ~ N(z, 1): p(x) = N(0, 2), and the posterior is N(x / 2, 1 / 2)."""
+    x = normal(4, generator=rng)
+    half = torch.full((6, 4, 1), math.log(0.5), dtype=torch.float64)
+    z = reparameterize((x / 2)[:, None].expand(6, 4, 1), half, normal(6, 4, 1, generator=rng))
+    zero = torch.zeros_like(z)
+    log_w = gaussian_log_likelihood(x[:, None].expand(6, 4, 1), z, zero)
+    log_w += gaussian_log_likelihood(z, zero, zero)
+    log_w -= gaussian_log_likelihood(z, (x / 2)[:, None].expand(6, 4, 1), half)
+    np.testing.assert_allclose(iwae_bound(log_w), stats.norm.logpdf(x.numpy(), 0, math.sqrt(2)), rtol=1e-12)
+
+
+def test_iwae_grows_from_the_elbo_towards_the_evidence(rng):
+    """The same model with q = N(0, 1): exact expectations over K = 1 and K = 2 samples, by quadrature."""
+    points, weights = nodes()
+    log_w = gaussian_log_likelihood(torch.ones(80, 1).double(), points[:, None], torch.zeros(80, 1).double())
+    elbo_ = (weights * iwae_bound(log_w[None])).sum().item()
+    pairs = torch.stack([log_w.repeat_interleave(80), log_w.repeat(80)])
+    two = ((weights[:, None] * weights).flatten() * iwae_bound(pairs)).sum().item()
+    assert elbo_ == pytest.approx(-math.log(2 * math.pi) / 2 - 1)  # E (1 - z)^2 / 2 = 1
+    assert elbo_ < two - 0.1 and two < stats.norm.logpdf(1, 0, math.sqrt(2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_iwae_survives_large_weights_side_by_side(dtype):
+    log_w = torch.tensor([[1e4, -1e4], [1e4, -1e4]], dtype=dtype)
+    assert iwae_bound(log_w).tolist() == pytest.approx([1e4, -1e4])
+
+
+def test_iwae_without_samples_is_rejected():
+    with pytest.raises(ValueError, match="log_w"):
+        iwae_bound(torch.zeros(0, 3))
+
+
+def test_codes_are_scipys(rng):
+    z, codebook = normal(50, 3, generator=rng), normal(7, 3, generator=rng)
+    quantized, indices, codebook_loss, commitment_loss = vector_quantize(z, codebook)
+    expected, distances = vq(z.numpy(), codebook.numpy())
+    assert indices.tolist() == expected.tolist() and indices.dtype is torch.int64
+    torch.testing.assert_close(quantized, codebook[indices])
+    for loss in (codebook_loss, commitment_loss):
+        assert loss.item() == pytest.approx((distances**2).sum() / z.numel())
+
+
+def test_gradients_of_quantization(rng):
+    z, codebook = (normal(n, 3, generator=rng).requires_grad_() for n in (5, 4))
+    arriving = normal(5, 3, generator=rng)
+    quantized, indices, codebook_loss, commitment_loss = vector_quantize(z, codebook)
+
+    def gradients(loss):
+        return torch.autograd.grad(loss, (z, codebook), allow_unused=True, retain_graph=True)
+
+    to_z, to_codes = gradients((quantized * arriving).sum())
+    torch.testing.assert_close(to_z, arriving)
+    assert to_codes is None
+    to_z, to_codes = gradients(codebook_loss)
+    expected = torch.zeros_like(codebook).index_add(0, indices, 2 * (codebook[indices] - z) / 15)
+    assert to_z is None
+    torch.testing.assert_close(to_codes, expected)
+    to_z, to_codes = gradients(commitment_loss)
+    torch.testing.assert_close(to_z, 2 * (z - codebook[indices]) / 15)
+    assert to_codes is None
+
+
+def test_ties_go_to_the_first_code():
+    codes = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]])
+    z = torch.tensor([[0.0, 3.0], [1.0, 0.0], [-2.0, 0.0]])
+    assert vector_quantize(z, codes)[1].tolist() == [0, 0, 1]
+
+
+def test_an_empty_codebook_is_rejected():
+    with pytest.raises(ValueError, match="codebook"):
+        vector_quantize(torch.zeros(2, 3), torch.zeros(0, 3))
+
+
+@pytest.mark.parametrize("dim", [2, 3, 5])
+def test_slerp_is_scipys_on_the_unit_sphere(dim, rng):
+    z0, z1 = nn.functional.normalize(normal(2, dim, generator=rng), dim=-1)
+    expected = geometric_slerp(z0.numpy(), z1.numpy(), np.linspace(0, 1, 6))
+    np.testing.assert_allclose(interpolate_latents(z0, z1, 6, True), expected, rtol=1e-9)
+
+
+def test_slerp_has_the_published_weights_on_vectors_of_any_length(rng):
+    z0, z1 = 3 * normal(2, 4, 3, generator=rng)
+    path = interpolate_latents(z0, z1, 5, spherical=True)
+    for i in range(4):
+        a = math.acos(z0[i] @ z1[i] / (z0[i].norm() * z1[i].norm()))
+        for k in range(5):
+            t = k / 4
+            expected = (math.sin((1 - t) * a) * z0[i] + math.sin(t * a) * z1[i]) / math.sin(a)
+            torch.testing.assert_close(path[k, i], expected)
+
+
+def test_line_is_numpys(rng):
+    z0, z1 = normal(2, 4, 3, generator=rng)
+    expected = np.linspace(z0.numpy(), z1.numpy(), 7)
+    np.testing.assert_allclose(interpolate_latents(z0, z1, 7), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("angle", [0.0, 1e-7, 1e-3])
+def test_slerp_of_vectors_in_one_direction_is_the_line(angle, dtype):
+    z0 = torch.tensor([2.0, 0.0], dtype=dtype)
+    z1 = torch.tensor([3 * math.cos(angle), 3 * math.sin(angle)], dtype=dtype)
+    path = interpolate_latents(z0, z1, 5, True)
+    torch.testing.assert_close(path, interpolate_latents(z0, z1, 5), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("z0", "z1", "n", "word"),
+    [
+        ([1.0, 0.0], [0.0, 1.0], 1, "n must"),
+        ([0.0, 0.0], [0.0, 1.0], 3, "z0"),
+        ([1.0, 2.0], [-2.0, -4.0], 3, "z1"),
+    ],
+)
+def test_paths_outside_the_domain_are_rejected(z0, z1, n, word):
+    with pytest.raises(ValueError, match=word):
+        interpolate_latents(torch.tensor(z0), torch.tensor(z1), n, True)
+
+
+def test_lines_through_the_origin_are_lines():
+    path = interpolate_latents(torch.tensor([1.0, 2.0]), torch.tensor([-1.0, -2.0]), 3)
+    assert path.tolist() == [[1.0, 2.0], [0.0, 0.0], [-1.0, -2.0]]
+
+
+def summary(x, layers):
+    """Output shapes and numbers of parameters and running statistics of torch's own layers."""
+    rows = [(tuple(x.shape[1:]), 0)]
+    for layer in layers:
+        x = layer(x)
+        state = layer.state_dict()
+        rows.append((tuple(x.shape[1:]), sum(v.numel() for v in state.values() if v.is_floating_point())))
+    return rows
+
+
+def test_the_tables_are_those_of_torchs_layers():
+    encoder, decoder = conv_vae_tables()
+    layers = []
+    for channels in (3, 128, 128, 128):
+        layers += [nn.Conv2d(channels, 128, 3, stride=2, padding=1), nn.BatchNorm2d(128), nn.LeakyReLU()]
+    assert encoder[:14] == summary(torch.zeros(2, 3, 32, 32), [*layers, nn.Flatten()])
+    head = summary(torch.zeros(2, 512), [nn.Linear(512, 200)])[1]
+    assert encoder[14:] == [head, head, ((200,), 0)]
+    layers = [nn.Linear(200, 512), nn.BatchNorm1d(512), nn.LeakyReLU(), nn.Unflatten(1, (128, 2, 2))]
+    for _ in range(4):
+        layers.append(nn.ConvTranspose2d(128, 128, 3, stride=2, padding=1, output_padding=1))
+        layers += [nn.BatchNorm2d(128), nn.LeakyReLU()]
+    layers.append(nn.ConvTranspose2d(128, 3, 3, stride=1, padding=1))
+    assert decoder == summary(torch.zeros(2, 200), layers)
+
+
+def test_the_tables_totals():
+    assert [sum(count for _, count in table) for table in conv_vae_tables()] == [653_584, 700_803]
