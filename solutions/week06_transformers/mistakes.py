@@ -209,7 +209,7 @@ def blocked_scores_of_minus_ten(q, k, mask=None):
 
 @mistake(
     "attention_weights",
-    "The weights are right, but their gradients are NaN: nan_to_num comes after the NaN of the softmax, whose "
+    "The weights are right, their gradients are NaN: nan_to_num comes after the NaN of the softmax, whose "
     "derivative is still 0 times NaN. Clear it where the scores are filled.",
 )
 def weights_with_nan_in_the_gradient(q, k, mask=None):
@@ -221,10 +221,13 @@ def weights_with_nan_in_the_gradient(q, k, mask=None):
 
 @mistake(
     "attention_weights",
-    "You count dimensions from the front, which fits one batch dimension only: transpose keys as (-2, -1).",
+    "You count dimensions from the front: keys are dimension 2 of one batch only; the softmax is over -1.",
 )
 def weights_for_one_batch_dimension(q, k, mask=None):
-    return _weights(q @ k.transpose(1, 2) / math.sqrt(k.shape[-1]), mask)
+    scores = q @ k.mT / math.sqrt(k.shape[-1])
+    if mask is None:
+        return scores.softmax(2)
+    return scores.masked_fill(~mask, -math.inf).softmax(2).masked_fill(~mask, 0)
 
 
 @mistake(
@@ -353,10 +356,13 @@ def nan_in_the_gradient(q, k, v, mask=None):
 
 @mistake(
     "scaled_dot_product_attention",
-    "You count dimensions from the front, which fits one batch dimension only: transpose keys as (-2, -1).",
+    "You count dimensions from the front: keys are dimension 2 of one batch only; the softmax is over -1.",
 )
 def for_one_batch_dimension_only(q, k, v, mask=None):
-    return _attend(q @ k.transpose(1, 2) / math.sqrt(k.shape[-1]), v, mask)
+    scores = q @ k.mT / math.sqrt(k.shape[-1])
+    if mask is None:
+        return scores.softmax(2) @ v
+    return scores.masked_fill(~mask, -math.inf).softmax(2).masked_fill(~mask, 0) @ v
 
 
 @mistake(
@@ -686,7 +692,7 @@ def rising_frequencies(n, dim, dtype=torch.float32):
 
 @mistake(
     "sinusoidal_positional_encoding",
-    "You divide positions by the length, so that a row depends on how many follow; position p counts p steps.",
+    "You divide positions by the length, so a row depends on how many follow; position p counts p steps.",
 )
 def positions_between_zero_and_one(n, dim, dtype=torch.float32):
     angle = _angles(n, dim) / n
@@ -1248,13 +1254,24 @@ def cached_without_the_scale(q, k, v, cache):
     return transformers.attention_with_cache(q * math.sqrt(q.shape[-1]), k, v, cache)
 
 
-@mistake("attention_with_cache", "You count dimensions from the front: tokens are dimension -2, not 1.")
-def joined_along_dimension_one(q, k, v, cache):
+@mistake(
+    "attention_with_cache",
+    "With a cache you use no mask, which is right for one new token; several hide their future from each other.",
+)
+def for_one_new_token_only(q, k, v, cache):
+    n, _ = _rows(q, cache)
+    return _with_cache(q, k, v, cache, transformers.causal_mask(n) if cache is None else None)
+
+
+@mistake(
+    "attention_with_cache",
+    "The mask is right after a call with a cache, but the first call, without one, hides nothing: a prompt of "
+    "several tokens sees its own future.",
+)
+def prompts_without_a_mask(q, k, v, cache):
     n, m = _rows(q, cache)
-    if cache is not None:
-        k, v = torch.cat([cache[0], k], 1), torch.cat([cache[1], v], 1)
-    mask = torch.ones(n, m + n, dtype=torch.bool).tril(m)
-    return transformers.scaled_dot_product_attention(q, k, v, mask), (k, v)
+    mask = None if cache is None else torch.ones(n, m + n, dtype=torch.bool).tril(m)
+    return _with_cache(q, k, v, cache, mask)
 
 
 def _token_losses(logits, tokens):
