@@ -1256,7 +1256,7 @@ def cached_without_the_scale(q, k, v, cache):
 
 @mistake(
     "attention_with_cache",
-    "With a cache you use no mask, which is right for one new token; several hide their future from each other.",
+    "With a cache you use no mask, which fits one new token; several must not see what follows them.",
 )
 def for_one_new_token_only(q, k, v, cache):
     n, _ = _rows(q, cache)
@@ -1265,7 +1265,7 @@ def for_one_new_token_only(q, k, v, cache):
 
 @mistake(
     "attention_with_cache",
-    "The mask is right after a call with a cache, but the first call, without one, hides nothing: a prompt of "
+    "The mask is right where there is a cache, but the first call, without one, hides nothing: a prompt of "
     "several tokens sees its own future.",
 )
 def prompts_without_a_mask(q, k, v, cache):
