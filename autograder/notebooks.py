@@ -2,6 +2,8 @@
 
 A lesson is Markdown with Jinja2. `{{ exercise("name") }}` becomes the stub of a reference and the cell that
 checks it, `{{ question("name", points=2) }}` a written answer; fenced `python` blocks become code cells.
+`{% call question("name", points=2) %}`, a mark scheme, `{% endcall %}`: the same with a mark scheme, which
+stands in the cell of the source notebook and not in what students get.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ def build_source(week: Week) -> NotebookNode:
     lesson = week.folder / "lesson.md"
     exercises = {exercise.name: exercise.reference for exercise in week.exercises}
     points: dict[str, int] = {}
+    schemes: dict[str, str] = {}
 
     def place(kind: str, name: str, worth: int) -> str:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
@@ -61,7 +64,9 @@ def build_source(week: Week) -> NotebookNode:
             raise ValueError(f"{name!r} is no exercise of {week.name}; there are {', '.join(exercises)}")
         return place("exercise", name, week.max_points(name))
 
-    def question(name: str, points: int) -> str:
+    def question(name: str, points: int, caller: Callable[[], str] | None = None) -> str:
+        if caller is not None:
+            schemes[name] = f"**Mark scheme** ({points} points)\n\n{caller().strip()}"
         if name in exercises or name.removeprefix("check_") in exercises:
             raise ValueError(f"the question {name!r} has the name of an exercise's cell")
         return place("question", name, points)
@@ -86,7 +91,9 @@ def build_source(week: Week) -> NotebookNode:
             cells.append(_graded(v4.new_code_cell(source), content, solution=True))
             cells.append(_graded(v4.new_code_cell(f"check({content})"), f"check_{content}", points[content]))
         elif kind == "question":
-            cells.append(_graded(v4.new_markdown_cell(UNANSWERED), content, points[content], solution=True))
+            # What a solution cell of text holds, nbgrader's release replaces by `UNANSWERED`.
+            cell = v4.new_markdown_cell(schemes.get(content, UNANSWERED))
+            cells.append(_graded(cell, content, points[content], solution=True))
         else:
             cells.append(v4.new_code_cell(content) if kind == "code" else v4.new_markdown_cell(content))
     setup = v4.new_code_cell(_setup({line for _, line in imports}, week.name))

@@ -267,6 +267,18 @@ def test_graded_cells_carry_the_metadata_of_nbgrader_and_others_none(week):
     assert sum("nbgrader" in c.metadata for c in notebook.cells) == 7
 
 
+def test_a_mark_scheme_is_in_the_source_and_not_in_the_release(week):
+    scheme = "- 1 point: $\\mathrm{KL}$\n\n```python\n1/0\n```"
+    block = '{% call question("why", points=2) %}\n\n' + scheme + "\n{% endcall %}"
+    source = build_source(week(LESSON.replace('{{ question("why", points=2) }}', block)))
+    assert cell(source, "why").source == "**Mark scheme** (2 points)\n\n" + scheme
+    assert cell(source, "why").metadata == cell(build_source(week()), "why").metadata
+    release = clear_solutions(source)
+    assert cell(release, "why").source == "YOUR ANSWER HERE"
+    assert "scheme" not in nbformat.writes(release)
+    assert nbformat.writes(release) == nbformat.writes(clear_solutions(build_source(week())))
+
+
 def test_cell_ids_are_valid_and_unique_even_for_equal_cells(week):
     demo = "```python\nprint(1)\n```\n\n"
     notebook = build_source(week(LESSON + demo * 3))
@@ -442,8 +454,11 @@ def assert_same_release(ours, theirs) -> None:
     assert [c.metadata for c in ours.cells] == [c.metadata for c in theirs.cells]
 
 
-def test_nbgrader_makes_the_same_release(week, tmp_path):
-    source = build_source(week())
+@pytest.mark.parametrize(
+    "asked", ['{{ question("why", points=2) }}', '{% call question("why", points=2) %}So.{% endcall %}']
+)
+def test_nbgrader_makes_the_same_release(week, tmp_path, asked):
+    source = build_source(week(LESSON.replace('{{ question("why", points=2) }}', asked)))
     assert_same_release(clear_solutions(source), generate(tmp_path, "week01_numbers", source))
 
 
