@@ -47,6 +47,11 @@ def draw_tokens(d: Drawing) -> Tensor:
     return real(dims="batch n heads*size").draw(d)
 
 
+def draw_layer_input(d: Drawing) -> Tensor:
+    """(batch, n, dim), no token constant: the slope of its normalisation would be 1 / sqrt(eps)."""
+    return real(dims=f"batch n {d['dim']}").draw(d) + 0.3 * torch.arange(d["dim"])
+
+
 def draw_cache(d: Drawing) -> tuple[Tensor, Tensor] | None:
     """Nothing, or keys and values of m tokens before."""
     if not d.choice((True, False)):
@@ -67,7 +72,7 @@ LAYER = {"dim": choice(4, 3), "n_heads": HEADS, "hidden": dimension("hidden")}
 LAYER_SIZES = {"batch": (1, 2), "n": (2, 4), "hidden": (1, 5)}
 LAYER_METHODS = {
     "forward": {
-        "x": domain(lambda d: real(dims=f"batch n {d['dim']}").draw(d)),
+        "x": domain(draw_layer_input),
         "mask": domain(draw_head_mask),
     }
 }
@@ -148,6 +153,7 @@ assignment = Assignment(
         ),
         exercise(
             transformers.feed_forward,
+            inputs={"b1": domain(lambda d: real().draw(d) + 0.1)},  # no unit stands at the ReLU's kink
             differentiable=True,
             examples=EXAMPLES,
         ),
@@ -202,7 +208,7 @@ assignment = Assignment(
             inputs=LAYER,
             methods={
                 "forward": {
-                    "x": domain(lambda d: real(dims=f"batch n {d['dim']}").draw(d)),
+                    "x": domain(draw_layer_input),
                     "memory": domain(lambda d: real(dims=f"batch m {d['dim']}").draw(d)),
                     "memory_mask": domain(lambda d: draw_head_mask(d, "m")),
                 }
