@@ -229,11 +229,14 @@ class GPT(nn.Module):
 
     def forward(self, tokens: Int[Tensor, "batch n"]) -> Float[Tensor, "batch n vocab"]:
         """The logits, before any softmax; sequences may be shorter than the context, 1 <= n <= context."""
-        n, context = tokens.shape[-1], self.position_embedding.num_embeddings
-        require(1 <= n <= context, f"tokens must be 1 to {context} long (the context), not {n}")
+        n = tokens.shape[-1]
+        require(
+            1 <= n <= len(self.position_embedding.weight), f"tokens must fit the context, not be {n} long"
+        )
+        mask = causal_mask(n).to(tokens.device)
         x = self.token_embedding(tokens) + self.position_embedding.weight[:n]
         for block in self.blocks:
-            x = block(x, causal_mask(n).to(tokens.device))
+            x = block(x, mask)
         return self.ln(x) @ self.unembedding
 
 
