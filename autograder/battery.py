@@ -17,6 +17,15 @@ from autograder.exercises import Check, Exercise
 from autograder.probes import Probe
 
 POINTS = {"published": 1, "agrees": 2, "gradients": 1, "precision": 1, "batches": 1, "edges": 1, "pure": 1}
+EXAMPLES = {
+    "published": 24,
+    "agrees": 64,
+    "gradients": 32,
+    "precision": 32,
+    "batches": 32,
+    "edges": 32,
+    "pure": 8,
+}
 
 TITLES = {
     "published": "It gives the published answers on the published examples.",
@@ -33,7 +42,7 @@ Values = Mapping[str, Any]
 
 def checks(exercise: Exercise) -> list[Check]:
     """The battery of one exercise: what applies to its signature and was not left out."""
-    unknown = (set(exercise.without) | set(exercise.points)) - set(POINTS)
+    unknown = {*exercise.without, *exercise.points, *exercise.examples} - set(POINTS)
     if unknown:
         raise ValueError(
             f"{exercise.name}: {', '.join(sorted(unknown))} not in the battery: {', '.join(POINTS)}"
@@ -53,7 +62,7 @@ def checks(exercise: Exercise) -> list[Check]:
                 TITLES[name],
                 tier="public" if name == "published" else "hidden",
                 points=exercise.points.get(name, POINTS[name]),
-                examples={"agrees": 64, "published": 24, "pure": 8}.get(name, 32),
+                examples=exercise.examples.get(name, EXAMPLES[name]),
                 mode={"batches": "batch", "edges": "edge"}.get(name, "core"),
                 double=name == "precision",
                 battery=True,

@@ -35,7 +35,7 @@ from autograder.comparisons import (
 RUNS = 16
 FACTOR = 8.0
 LEFT_OUT_ABOVE = 1e-3  # of the answer's scale: an example on which rounding moves more is no test
-KINK_STEP = 1e-5
+KINK_STEP = 1e-6
 
 # Operations that move or compare data and round nothing.
 _MOVES = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from autograder.calls import Function, Reply, Request, Session
+from autograder.calls import Class, Function, Instance, Reply, Request, Session
 from autograder.exercises import Exercise
 from autograder.trials import Outcome, Replayer
 
@@ -49,15 +49,64 @@ class _Remote(torch.autograd.Function):
         return (None, *(by_position.get(i) for i in range(len(args))))
 
 
+class _RemoteMethod(torch.autograd.Function):
+    """A method of a student's object inside a reference; its parameters, too, get the student's gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, make: Callable[[], Instance], method: str, names: list[str], *values: Any) -> Any:
+        ctx.ask = functools.partial(make().ask, method)
+        ctx.names = names
+        ctx.args = [a.detach() if isinstance(a, torch.Tensor) else a for a in values[len(names) :]]
+        return ctx.ask(ctx.args)["value"]
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        wrt = [i for i, a in enumerate(ctx.args) if isinstance(a, torch.Tensor) and a.is_floating_point()]
+        reply = ctx.ask(ctx.args, wrt=wrt, parameters=True, cotangents=list(cotangents))
+        of_arguments = dict(zip(wrt, reply["gradients"], strict=True))
+        of_parameters = (reply["parameter_gradients"].get(name) for name in ctx.names)
+        return (None, None, None, *of_parameters, *(of_arguments.get(i) for i in range(len(ctx.args))))
+
+
+def _remote_class(reference: Any, session: Session) -> Any:
+    """A class with the reference's parameters, whose public methods are the student's."""
+
+    def __init__(self: Any, *args: Any) -> None:
+        reference.__init__(self, *args)
+        self._made_with = args
+
+    def remote(method: str) -> Callable[..., Any]:
+        def ask(self: Any, *args: Any) -> Any:
+            def make() -> Instance:
+                state = {name: tensor.detach() for name, tensor in self.state_dict().items()}
+                return Class(reference.__name__, session)(*self._made_with).load(state)
+
+            parameters = dict(self.named_parameters())
+            called = "" if method == "forward" else method
+            return _RemoteMethod.apply(make, called, list(parameters), *parameters.values(), *args)
+
+        return ask
+
+    public = [n for n, f in vars(reference).items() if inspect.isfunction(f) and not n.startswith("_")]
+    return type(reference.__name__, (reference,), {"__init__": __init__, **{n: remote(n) for n in public}})
+
+
 def composed(exercise: Exercise, names: Sequence[str], session: Session) -> Any:
-    """The reference of `exercise`, calling the session's functions `names` instead of the references."""
-    calls = {name: functools.partial(_Remote.apply, Function(name, session)) for name in names}
+    """The reference of `exercise`, calling the session's answers to the exercises `names`."""
     reference = exercise.reference
+    functions = (
+        [f for f in vars(reference).values() if inspect.isfunction(f)] if exercise.is_class else [reference]
+    )
+    known = functions[0].__globals__
+    calls = {
+        name: _remote_class(known[name], session)
+        if inspect.isclass(known.get(name))
+        else functools.partial(_Remote.apply, Function(name, session))
+        for name in names
+    }
     if not exercise.is_class:
         return _patched(reference, calls)
-    methods = {
-        n: _patched(f, calls) for n, f in vars(reference).items() if inspect.isfunction(f) and n != "__init__"
-    }
+    methods = {f.__name__: _patched(f, calls) for f in functions}
     return type(reference.__name__, (reference,), methods)
 
 

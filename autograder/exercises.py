@@ -31,6 +31,7 @@ class Exercise:
     methods: Mapping[str, Mapping[str, Domain]] = field(default_factory=dict)
     uses: tuple[str, ...] = ()
     points: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -55,6 +56,7 @@ def exercise(
     methods: Mapping[str, Mapping[str, Domain]] | None = None,
     uses: Sequence[str] = (),
     points: Mapping[str, int] | None = None,
+    examples: Mapping[str, int] | None = None,
     without: Mapping[str, str] | None = None,
 ) -> Exercise:
     """Declare an exercise; everything that the reference's signature says need not be said again.
@@ -68,6 +70,7 @@ def exercise(
         methods: for a class, the methods to compare, each with the domains of its parameters.
         uses: earlier exercises that a student's answer is likely to call.
         points: points of the battery's checks where they differ from `battery.POINTS`.
+        examples: how many examples the battery's checks draw where it differs from `battery.EXAMPLES`.
         without: checks of the battery to leave out, each with the reason.
     """
     if not isinstance(differentiable, bool):
@@ -80,6 +83,7 @@ def exercise(
         methods or {},
         tuple(uses),
         points or {},
+        examples or {},
         without or {},
     )
 

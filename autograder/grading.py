@@ -168,7 +168,7 @@ def _excuse(ready: Bench, report: Report, sitting: Sitting) -> None:
         broken = [name for name in exercise.uses if name in wrong]
         if broken and result.status in ("failed", "partial") and ready.can_shrink:
             report.exercises[i] = result = ready.excuse(result, OneByOne(sitting), broken, tiers)
-        if result.status in ("failed", "partial") and not exercise.is_class:
+        if result.status in ("failed", "partial"):
             wrong.append(exercise.name)
 
 

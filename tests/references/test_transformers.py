@@ -8,11 +8,20 @@ import torch.nn.functional as F
 from torch import nn
 
 from reference_impl.transformers import (
+    GPT,
     Block,
+    DecoderBlock,
+    PostLNBlock,
+    attention_weights,
+    attention_with_cache,
     causal_mask,
+    cross_attention,
+    feed_forward,
+    masked_token_loss,
     multi_head_attention,
     padding_mask,
     scaled_dot_product_attention,
+    sinusoidal_positional_encoding,
 )
 
 
@@ -23,10 +32,47 @@ def draw():
 
 
 @pytest.fixture
-def block(draw):
-    layer = Block(6, 3, 5).double()
-    layer.load_state_dict({name: draw(*value.shape) for name, value in layer.state_dict().items()})
-    return layer
+def filled(draw):
+    """The module in float64, its parameters drawn, scales of normalisations too."""
+
+    def fill(module):
+        module.double().load_state_dict({n: draw(*value.shape) for n, value in module.state_dict().items()})
+        return module
+
+    return fill
+
+
+@pytest.fixture
+def block(filled):
+    return filled(Block(6, 3, 5))
+
+
+def in_torchs_names(layer):
+    """The state dict of torch's encoder or decoder layer that computes what `layer` computes."""
+
+    def attention(name, w_q, w_k, w_v, w_o):
+        return {
+            f"{name}.in_proj_weight": torch.cat([w_q.T, w_k.T, w_v.T]),
+            f"{name}.in_proj_bias": w_q.new_zeros(3 * len(w_q)),
+            f"{name}.out_proj.weight": w_o.T,
+            f"{name}.out_proj.bias": w_q.new_zeros(len(w_q)),
+        }
+
+    state = attention("self_attn", layer.w_q, layer.w_k, layer.w_v, layer.w_o)
+    if isinstance(layer, DecoderBlock):
+        state |= attention("multihead_attn", layer.c_q, layer.c_k, layer.c_v, layer.c_o)
+    for name, norm in layer.named_children():
+        state |= {f"norm{name[-1]}.weight": norm.weight, f"norm{name[-1]}.bias": norm.bias}
+    state |= {"linear1.weight": layer.w1.T, "linear1.bias": layer.b1}
+    return state | {"linear2.weight": layer.w2.T, "linear2.bias": layer.b2}
+
+
+def torchs(kind, layer, **options):
+    """torch's layer of this kind, with the parameters of ours."""
+    dim, hidden = layer.w1.shape
+    theirs = kind(dim, layer.n_heads, hidden, dropout=0.0, batch_first=True, **options).double()
+    theirs.load_state_dict(in_torchs_names(layer))
+    return theirs
 
 
 def loop_attention(q, k, v, mask):
@@ -132,27 +178,153 @@ def test_multi_head_attention_is_one_attention_per_slice(draw):
         torch.testing.assert_close(multi_head_attention(x, w_q, w_k, w_v, w_o, 3, mask)[b], expected)
 
 
-def test_block_is_torchs_pre_norm_encoder_layer(draw, block):
-    theirs = nn.TransformerEncoderLayer(6, 3, 5, dropout=0.0, batch_first=True, norm_first=True).double()
-    theirs.load_state_dict(
-        {
-            "self_attn.in_proj_weight": torch.cat([block.w_q.T, block.w_k.T, block.w_v.T]),
-            "self_attn.in_proj_bias": torch.zeros(18),
-            "self_attn.out_proj.weight": block.w_o.T,
-            "self_attn.out_proj.bias": torch.zeros(6),
-            "linear1.weight": block.w1.T,
-            "linear1.bias": block.b1,
-            "linear2.weight": block.w2.T,
-            "linear2.bias": block.b2,
-            "norm1.weight": block.ln1.weight,
-            "norm1.bias": block.ln1.bias,
-            "norm2.weight": block.ln2.weight,
-            "norm2.bias": block.ln2.bias,
-        }
+@pytest.mark.parametrize(("ours", "norm_first"), [(Block, True), (PostLNBlock, False)])
+def test_layers_are_torchs_encoder_layers(draw, filled, ours, norm_first):
+    layer, x = filled(ours(6, 3, 5)), draw(2, 4, 6)
+    theirs = torchs(nn.TransformerEncoderLayer, layer, norm_first=norm_first)
+    torch.testing.assert_close(layer(x), theirs(x))
+    torch.testing.assert_close(layer(x, causal_mask(4)), theirs(x, src_mask=~causal_mask(4)))
+    keep = padding_mask(torch.tensor([2, 4]), 4)
+    padded = theirs(x, src_key_padding_mask=~keep)
+    torch.testing.assert_close(layer(x, keep[:, None, None, :]), padded)
+
+
+def test_decoder_block_is_torchs_decoder_layer(draw, filled):
+    layer, x, memory = filled(DecoderBlock(6, 3, 5)), draw(2, 4, 6), draw(2, 3, 6)
+    theirs = torchs(nn.TransformerDecoderLayer, layer, norm_first=True)
+    causal = ~causal_mask(4)
+    torch.testing.assert_close(layer(x, memory), theirs(x, memory, tgt_mask=causal))
+    keep = padding_mask(torch.tensor([2, 3]), 3)
+    expected = theirs(x, memory, tgt_mask=causal, memory_key_padding_mask=~keep)
+    torch.testing.assert_close(layer(x, memory, keep[:, None, None, :]), expected)
+    keep = draw(4, 3) > -1
+    keep[:, 0] = True
+    torch.testing.assert_close(layer(x, memory, keep), theirs(x, memory, causal, ~keep))
+
+
+def test_gpt_is_torchs_encoder_under_a_causal_mask(draw, filled):
+    model, tokens = filled(GPT(7, 5, 6, 3, 4, 2)), torch.tensor([[1, 6, 1, 0], [3, 3, 2, 5]])
+    layers = [torchs(nn.TransformerEncoderLayer, block, norm_first=True) for block in model.blocks]
+    x = model.token_embedding.weight[tokens] + model.position_embedding.weight[:4]
+    for layer in layers:
+        x = layer(x, src_mask=nn.Transformer.generate_square_subsequent_mask(4, dtype=torch.float64))
+    torch.testing.assert_close(
+        model(tokens), F.layer_norm(x, (6,), *model.ln.parameters()) @ model.unembedding
     )
-    x = draw(2, 4, 6)
-    torch.testing.assert_close(block(x), theirs(x))
-    torch.testing.assert_close(block(x, causal_mask(4)), theirs(x, src_mask=~causal_mask(4)))
+
+
+def test_a_later_token_never_changes_earlier_logits(filled):
+    model = filled(GPT(7, 6, 6, 3, 4, 2))
+    tokens = torch.tensor([[1, 6, 1, 0, 2, 4]])
+    logits = model(tokens)
+    for t in range(1, 6):
+        changed = tokens.clone()
+        changed[:, t:] = (tokens[:, t:] + 3) % 7
+        assert torch.equal(model(changed)[:, :t], logits[:, :t])
+        assert not torch.allclose(model(changed)[:, t], logits[:, t])
+        torch.testing.assert_close(model(tokens[:, :t]), logits[:, :t])
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
+def test_attention_weights_are_torchs_attention_to_unit_vectors(draw, batch):
+    q, k, identity = draw(*batch, 3, 4), draw(*batch, 5, 4), torch.eye(5).double().expand(*batch, 5, 5)
+    mask = draw(*batch, 3, 5) > 0
+    mask[..., 0, :] = False
+    for m in (None, mask, mask[..., :1, :]):
+        expected = F.scaled_dot_product_attention(q, k, identity, attn_mask=m)
+        torch.testing.assert_close(attention_weights(q, k, m), expected)
+    assert not attention_weights(q, k, mask)[~mask].any()
+
+
+def test_a_row_without_open_keys_has_no_gradient(draw):
+    q, k = draw(2, 3).requires_grad_(), draw(2, 3).requires_grad_()
+    mask = torch.tensor([[False, False], [True, True]])
+    weights = attention_weights(q, k, mask)
+    assert not weights[0].any()
+    dq, dk = torch.autograd.grad(weights[:, 0].sum(), (q, k))
+    assert not dq[0].any() and dq[1].any() and dk.isfinite().all()
+
+
+def test_cross_attention_is_the_plain_loop_with_a_row_per_query(draw):
+    x_q, x_kv, w_q, w_k, w_v = draw(3, 2), draw(5, 6), draw(2, 4), draw(6, 4), draw(6, 7)
+    mask = draw(3, 5) > 0
+    out = cross_attention(x_q, x_kv, w_q, w_k, w_v, mask)
+    assert out.shape == (3, 7)
+    torch.testing.assert_close(out, loop_attention(x_q @ w_q, x_kv @ w_k, x_kv @ w_v, mask))
+
+
+def test_positional_encoding_of_the_paper():
+    table = sinusoidal_positional_encoding(4, 4, torch.float64)
+    torch.testing.assert_close(
+        table,
+        torch.tensor(
+            [
+                [0.0, 1.0, 0.0, 1.0],
+                [0.8414709848, 0.5403023059, 0.0099998333, 0.9999500004],
+                [0.9092974268, -0.4161468365, 0.0199986667, 0.9998000067],
+                [0.1411200081, -0.9899924966, 0.0299955002, 0.9995500337],
+            ],
+            dtype=torch.float64,
+        ),
+        rtol=0,
+        atol=1e-10,
+    )
+
+
+@pytest.mark.parametrize(("n", "dim"), [(1, 2), (5, 6), (9, 8)])
+def test_positional_encoding_is_the_plain_loop(n, dim):
+    table = sinusoidal_positional_encoding(n, dim, torch.float64)
+    for p in range(n):
+        for i in range(dim // 2):
+            angle = p / 10000 ** (2 * i / dim)
+            assert table[p, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-14)
+            assert table[p, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-14)
+    assert sinusoidal_positional_encoding(n, dim).dtype is torch.float32
+
+
+def test_feed_forward_is_torchs_two_linear_layers(draw):
+    x, w1, b1, w2, b2 = draw(2, 3, 4), draw(4, 5), draw(5), draw(5, 4), draw(4)
+    expected = F.linear(F.relu(F.linear(x, w1.T, b1)), w2.T, b2)
+    torch.testing.assert_close(feed_forward(x, w1, b1, w2, b2), expected)
+    torch.testing.assert_close(feed_forward(x[0, 0], w1, b1, w2, b2), expected[0, 0])
+
+
+@pytest.mark.parametrize("pieces", [[6], [1] * 6, [3, 3], [2, 1, 3], [5, 1]])
+def test_pieces_through_the_cache_are_torchs_causal_attention_of_all(draw, pieces):
+    q, k, v = draw(2, 3, 6, 4), draw(2, 3, 6, 4), draw(2, 3, 6, 5)
+    cache, out = None, []
+    for piece in zip(*(t.split(pieces, -2) for t in (q, k, v)), strict=True):
+        result, cache = attention_with_cache(*piece, cache)
+        out.append(result)
+    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    torch.testing.assert_close(torch.cat(out, -2), expected)
+    assert torch.equal(cache[0], k) and torch.equal(cache[1], v)
+
+
+def test_the_cache_that_came_in_stays(draw):
+    cache = draw(2, 3), draw(2, 3)
+    before = [t.clone() for t in cache]
+    attention_with_cache(draw(1, 3), draw(1, 3), draw(1, 3), cache)
+    assert all(torch.equal(t, b) for t, b in zip(cache, before, strict=True))
+
+
+def test_masked_token_loss_is_torchs_cross_entropy_of_the_masked(draw):
+    logits, tokens = 3 * draw(2, 4, 5), torch.tensor([[0, 4, 1, 1], [2, 3, 0, 4]])
+    mask = torch.tensor([[True, False, True, True], [False, True, False, False]])
+    ignored = tokens.masked_fill(~mask, -100)
+    torch.testing.assert_close(masked_token_loss(logits, tokens, mask), F.cross_entropy(logits.mT, ignored))
+    torch.testing.assert_close(
+        masked_token_loss(1e4 * logits, tokens, mask), F.cross_entropy(1e4 * logits.mT, ignored)
+    )
+
+
+def test_the_loss_of_no_masked_token_is_zero_with_zero_gradients(draw):
+    logits = draw(1, 2, 3).requires_grad_()
+    loss = masked_token_loss(
+        logits, torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 2, dtype=torch.bool)
+    )
+    assert loss.item() == 0 and loss.shape == ()
+    assert not torch.autograd.grad(loss, logits)[0].any()
 
 
 def test_block_with_a_causal_mask_hides_the_future(draw, block):
@@ -162,11 +334,28 @@ def test_block_with_a_causal_mask_hides_the_future(draw, block):
     assert gradient[0, :2].any(-1).all()
 
 
-def test_names_of_the_blocks_parameters():
-    shapes = {name: tuple(value.shape) for name, value in Block(4, 2, 3).state_dict().items()}
-    square = dict.fromkeys(("w_q", "w_k", "w_v", "w_o"), (4, 4))
-    norms = {f"{ln}.{name}": (4,) for ln in ("ln1", "ln2") for name in ("weight", "bias")}
-    assert shapes == {**square, **norms, "w1": (4, 3), "b1": (3,), "w2": (3, 4), "b2": (4,)}
+def names_and_shapes(module):
+    return {name: tuple(value.shape) for name, value in module.state_dict().items()}
+
+
+def layer_of(dim, hidden, norms, *attentions):
+    shapes = {f"{a}_{letter}": (dim, dim) for a in attentions for letter in "qkvo"}
+    shapes |= {f"ln{i}.{name}": (dim,) for i in range(1, norms + 1) for name in ("weight", "bias")}
+    return shapes | {"w1": (dim, hidden), "b1": (hidden,), "w2": (hidden, dim), "b2": (dim,)}
+
+
+def test_names_of_the_parameters():
+    assert names_and_shapes(Block(4, 2, 3)) == layer_of(4, 3, 2, "w")
+    assert names_and_shapes(PostLNBlock(4, 2, 3)) == layer_of(4, 3, 2, "w")
+    assert names_and_shapes(DecoderBlock(4, 2, 3)) == layer_of(4, 3, 3, "w", "c")
+    assert names_and_shapes(GPT(7, 5, 4, 2, 3, 2)) == {
+        "token_embedding.weight": (7, 4),
+        "position_embedding.weight": (5, 4),
+        **{f"blocks.{i}.{n}": s for i in range(2) for n, s in layer_of(4, 3, 2, "w").items()},
+        "ln.weight": (4,),
+        "ln.bias": (4,),
+        "unembedding": (4, 7),
+    }
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -175,6 +364,15 @@ def test_dtypes_are_kept(dtype):
     assert scaled_dot_product_attention(x, x, x, causal_mask(2)).dtype is dtype
     assert multi_head_attention(x, w, w, w, w, 2).dtype is dtype
     assert Block(4, 2, 3).to(dtype)(x).dtype is dtype
+    assert PostLNBlock(4, 2, 3).to(dtype)(x).dtype is dtype
+    assert DecoderBlock(4, 2, 3).to(dtype)(x, x).dtype is dtype
+    assert GPT(3, 2, 4, 2, 3, 1).to(dtype)(torch.tensor([[1, 2]])).dtype is dtype
+    assert attention_weights(x, x).dtype is dtype
+    assert cross_attention(x, x, w, w, w).dtype is dtype
+    assert feed_forward(x, w, w[0], w, w[0]).dtype is dtype
+    assert attention_with_cache(x, x, x, None)[0].dtype is dtype
+    assert masked_token_loss(x, torch.tensor([[0, 3]]), torch.tensor([[True, False]])).dtype is dtype
+    assert sinusoidal_positional_encoding(2, 4, dtype).dtype is dtype
 
 
 @pytest.mark.parametrize(
@@ -187,6 +385,15 @@ def test_dtypes_are_kept(dtype):
         ("n_heads", lambda: multi_head_attention(torch.ones(1, 2, 3), *[torch.eye(3)] * 4, 2)),
         ("n_heads", lambda: multi_head_attention(torch.ones(1, 2, 3), *[torch.eye(3)] * 4, 0)),
         ("n_heads", lambda: Block(3, 2, 4)),
+        ("n_heads", lambda: PostLNBlock(3, 2, 4)),
+        ("n_heads", lambda: DecoderBlock(3, 0, 4)),
+        ("n_heads", lambda: GPT(5, 4, 3, 2, 4, 1)),
+        ("tokens", lambda: GPT(5, 2, 4, 2, 4, 1)(torch.zeros(1, 3, dtype=torch.int64))),
+        ("mask", lambda: attention_weights(torch.ones(2, 2), torch.ones(2, 2), torch.ones(2, 2))),
+        ("mask", lambda: cross_attention(*[torch.ones(2, 2)] * 5, torch.ones(2, 2))),
+        ("mask", lambda: masked_token_loss(torch.ones(1, 1, 2), torch.tensor([[1]]), torch.ones(1, 1))),
+        ("n must", lambda: sinusoidal_positional_encoding(0, 4)),
+        ("dim", lambda: sinusoidal_positional_encoding(3, 5)),
     ],
 )
 def test_outside_the_domain(named, call):
