@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -27,20 +27,21 @@ from autograder.names import clean, unused
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 
-MAX_MEMBERS = 50_000  # files and folders
+MAX_MEMBERS, MAX_OWN_MEMBERS = 50_000, 10_000  # files and folders in a class's archive, and in one student's
 MAX_DEPTH = 10  # folders in folders
 MAX_NAME = 1_000  # characters of a member's name with its folders
-MAX_BYTES = 4_000_000_000  # of all that is unpacked,
-FREE, RATIO = 500_000_000, 100  # and beyond FREE at most RATIO times what the archive has
-MAX_INNER = 100_000_000  # bytes of an archive in an archive, and of all that is in it
+MAX_BYTES = 4_000_000_000  # written of a class's archive,
+FREE, RATIO = 1_000_000_000, 100  # and beyond FREE at most RATIO times what it has
+MAX_OWN_BYTES = 40_000_000  # written of one student's archive
+MAX_INNER = 100_000_000  # bytes of an archive in an archive, and of a tar that is one student's
 MAX_INDEX = 16_000_000  # bytes of a zip's list of its members
 MAX_HEADER = 65_536  # bytes of a tar's header for a long name
 CHUNK = 1 << 16
 
 _LEFT_BEHIND = (".", "__MACOSX", "__pycache__")  # by systems, not by students
 _BROKEN = (
-    zipfile.BadZipFile, tarfile.HeaderError, zlib.error, struct.error, EOFError, IndexError, OverflowError,
-    RuntimeError, ValueError,
+    zipfile.BadZipFile, tarfile.HeaderError, gzip.BadGzipFile, zlib.error, struct.error, EOFError, IndexError,
+    OverflowError, RuntimeError, ValueError,
 )  # fmt: skip
 _SPECIAL = {
     stat.S_IFLNK: "it is a symbolic link",
@@ -91,8 +92,12 @@ def stem(name: str) -> str:
     return name[: -max(lengths)] if lengths else name
 
 
-def unpack(file: IO[bytes], name: str, into: Path, kinds: tuple[str, ...], largest: int) -> Unpacked:
-    """Unpack an archive, and each archive in it into a folder of its name; what they hold raises nothing.
+def unpack(
+    file: IO[bytes], name: str, into: Path, kinds: tuple[str, ...], largest: int, own: bool = False
+) -> Unpacked:
+    """Unpack an archive, and each archive in it into a folder of its name.
+
+    Nothing that they hold raises; OSError says that this machine can't: there is no room, say.
 
     Args:
         file: the archive, open for reading.
@@ -100,11 +105,12 @@ def unpack(file: IO[bytes], name: str, into: Path, kinds: tuple[str, ...], large
         into: an empty folder that nobody else can write to.
         kinds: endings of the files that are written, in lower case.
         largest: bytes that a file may have.
+        own: whether it is one student's, which may unpack to less than a class's.
     """
     size = os.fstat(file.fileno()).st_size
-    allowance = _Allowance(min(MAX_BYTES, max(FREE, RATIO * size)))
+    room = min(MAX_BYTES, max(FREE, RATIO * size))
     unpacking = _Unpacking(into, kinds, largest)
-    unpacking.archive(file, name, (), name, allowance)
+    unpacking.archive(file, name, (), name, _owns() if own else _Allowance(room, MAX_MEMBERS, room))
     return unpacking.unpacked
 
 
@@ -124,27 +130,32 @@ class _Member:
     problem: str = ""
 
 
+@dataclass
 class _Allowance:
-    """What may still be unpacked from an archive, and from the one that it is in."""
+    """What an archive may still take: bytes written, members, and bytes of a tar read."""
 
-    def __init__(self, size: int, outer: _Allowance | None = None) -> None:
-        self.size = self.left = size
-        self.members = MAX_MEMBERS
-        self.outer = outer
+    left: int
+    members: int
+    read: int
+    is_inner: bool = False
+
+    def __post_init__(self) -> None:
+        self.size = self.left
 
     def count(self) -> None:
         self.members -= 1
         if self.members < 0:
-            raise _Refusal(f"it has more than {MAX_MEMBERS:,} members: what comes after them is left out")
-        if self.outer:
-            self.outer.count()
+            raise _Refusal("it has too many members: what comes after them is left out")
 
     def take(self, size: int) -> None:
         self.left -= size
         if self.left < 0:
             raise _Refusal(f"its archive unpacks to more than {self.size // 1_000_000:,} MB")
-        if self.outer:
-            self.outer.take(size)
+
+
+def _owns(is_inner: bool = False) -> _Allowance:
+    """The same for each student: nobody's archive takes the room of another one's."""
+    return _Allowance(MAX_OWN_BYTES, MAX_OWN_MEMBERS, MAX_INNER, is_inner)
 
 
 class _Unpacking:
@@ -154,6 +165,7 @@ class _Unpacking:
         self.kinds = kinds
         self.largest = largest
         self.unpacked = Unpacked()
+        self._refused: dict[Path, int] = {}  # which one of those refused a file stands for
         self._places: dict[tuple[str, ...], Path] = {(): root}
         self._taken: defaultdict[Path, dict[str, int]] = defaultdict(dict)
 
@@ -162,10 +174,10 @@ class _Unpacking:
     ) -> None:
         """Unpack one archive into the folder for `base`."""
         try:
-            for member in _zip(file) if name.lower().endswith(".zip") else _tar(file, allowance.size):
+            for member in _zip(file) if name.lower().endswith(".zip") else _tar(file, allowance.read):
                 allowance.count()
-                self._member(member, base, f"{label}: {member.name}", allowance)
-        except (_Refusal, OSError, *_BROKEN) as error:
+                self._member(member, base, f"{label}: {member.name[:MAX_NAME]}", allowance)
+        except (_Refusal, *_BROKEN) as error:
             self._refuse(label, _reason(error), self._folder(base))
 
     def _member(self, member: _Member, base: tuple[str, ...], label: str, allowance: _Allowance) -> None:
@@ -177,12 +189,12 @@ class _Unpacking:
             if member.is_folder or parts == base:
                 self._folder(parts)
             elif is_archive(parts[-1]):
-                if allowance.outer:
+                if allowance.is_inner:
                     raise _Refusal("it is an archive in an archive in an archive")
                 parts = (*parts[:-1], f"{parts[-1]}/")  # a folder may have the same name
                 path = self._folder(parts, stem(parts[-1][:-1]))
                 self.unpacked.inner.append(path)
-                self._inner(member, parts, label, allowance)
+                self._inner(member, parts, label)
             elif parts[-1].lower().endswith(self.kinds):
                 path = self._file(parts)
                 if path.exists():
@@ -193,26 +205,28 @@ class _Unpacking:
                 raise _Refusal(member.problem)
             else:
                 self.unpacked.others.append(self._folder(parts[:-1]) / clean(parts[-1]))
-        except (_Refusal, OSError, *_BROKEN) as error:
+        except (_Refusal, *_BROKEN) as error:
             if path and path.is_file():
                 os.truncate(path, 0)
             self._refuse(label, _reason(error), path)
 
-    def _inner(self, member: _Member, parts: tuple[str, ...], label: str, allowance: _Allowance) -> None:
+    def _inner(self, member: _Member, parts: tuple[str, ...], label: str) -> None:
         """Unpack an archive in an archive."""
         with tempfile.TemporaryFile() as file:
-            _copy(member, file, MAX_INNER, allowance)
+            _copy(member, file, MAX_INNER)
             file.seek(0)
-            self.archive(file, parts[-1][:-1], parts, label, _Allowance(MAX_INNER, allowance))
+            self.archive(file, parts[-1][:-1], parts, label, _owns(is_inner=True))
 
     def _replace(self, path: Path, label: str) -> None:
         """Say that a member takes the place of one of the same name, as it does in other programs."""
-        for i, refused in enumerate(self.unpacked.refused):
-            if refused.path == path:
-                self.unpacked.refused[i] = Refused(refused.name, refused.reason)
+        if path in self._refused:
+            number = self._refused.pop(path)
+            self.unpacked.refused[number] = replace(self.unpacked.refused[number], path=None)
         self._refuse(label, "it is in the archive twice: the last one counts", None)
 
     def _refuse(self, label: str, reason: str, path: Path | None) -> None:
+        if path:
+            self._refused[path] = len(self.unpacked.refused)
         self.unpacked.refused.append(Refused(label, reason, path))
 
     def _folder(self, parts: tuple[str, ...], name: str = "") -> Path:
@@ -237,11 +251,7 @@ class _Unpacking:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, _Refusal):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return f"it can't be unpacked: {error.strerror.lower()}"
-    return "it is damaged, or not what its name says"
+    return str(error) if isinstance(error, _Refusal) else "it is damaged, or not what its name says"
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -256,7 +266,7 @@ def _parts(name: str) -> tuple[str, ...]:
     return parts
 
 
-def _copy(member: _Member, to: IO[bytes], largest: int, allowance: _Allowance) -> None:
+def _copy(member: _Member, to: IO[bytes], largest: int, allowance: _Allowance | None = None) -> None:
     """Write what a member really holds, which may be more than it says."""
     if member.problem:
         raise _Refusal(member.problem)
@@ -265,7 +275,8 @@ def _copy(member: _Member, to: IO[bytes], largest: int, allowance: _Allowance) -
         size += len(data)
         if size > largest:
             raise _Refusal(f"it is larger than {largest // 1_000_000} MB")
-        allowance.take(len(data))
+        if allowance:
+            allowance.take(len(data))
         to.write(data)
 
 
@@ -274,7 +285,12 @@ class _Bounded:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+        self.tell, self.seekable = file.tell, file.seekable
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_SET and offset < 0:
+            raise ValueError("a place before the file")  # OSError would be this machine's
+        return self._file.seek(offset, whence)
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(min(size, MAX_INDEX + 1) if size >= 0 else MAX_INDEX + 1)

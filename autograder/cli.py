@@ -217,7 +217,11 @@ def grade(
         if not os.path.lexists(path):
             raise click.UsageError(f"there is no {plain(str(path), 300)}")
     with tempfile.TemporaryDirectory(prefix="autograder-") as scratch:
-        handed_in = find_submissions(submissions, name, Path(scratch))
+        try:
+            handed_in = find_submissions(submissions, name, Path(scratch))
+        except OSError as error:
+            click.echo(f"{tempfile.gettempdir()}: {error.strerror}: set TMPDIR to another folder", err=True)
+            raise SystemExit(FAULT) from None
         _say_what_is_special(handed_in)
         if not handed_in.entries:
             places = plain(", ".join(map(str, submissions)), 600)

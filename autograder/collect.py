@@ -67,9 +67,9 @@ def find_submissions(paths: Iterable[Path | str], week_name: str, scratch: Path 
 
 
 class _Listing(NamedTuple):
-    files: list[str]
-    folders: list[str]
-    links: list[str]
+    files: set[str]
+    folders: set[str]
+    links: set[str]
 
 
 class _Search:
@@ -113,15 +113,15 @@ class _Search:
         except Unreadable as error:
             self.found.left_out.append(f"{named}: {error}")
             return
-        if any(self.week + suffix in files + links for suffix in SUFFIXES):
+        if any(self.week + suffix in files | links for suffix in SUFFIXES):
             self.add(folder, named)
-        elif self.week in folders + links:
+        elif self.week in folders | links:
             choose = self._within if unpacked else self.add
             choose(folder / self.week, named / self.week)
         else:
             weekly = any(self._is_weeks(folder / name / self.week) for name in folders)
             others = [path.name for path in self._others if path.parent == folder]
-            for name in sorted(files + folders + links):
+            for name in sorted(files | folders | links):
                 path, its_name = folder / name, named / name
                 if name in folders:
                     self._student(path, its_name, unpacked, weekly)
@@ -153,9 +153,9 @@ class _Search:
             lines.append(f"{named}: there are folders in it, and none of them is {self.week}")
         elif unpacked:
             self._within(folder, named)
-        elif self.week in folders + links:
+        elif self.week in folders | links:
             self.add(folder / self.week, named / self.week)
-        elif len(packed) == 1 and not any(name.lower().endswith(SUFFIXES) for name in files + links):
+        elif len(packed) == 1 and not any(name.lower().endswith(SUFFIXES) for name in files | links):
             self._own_archive(folder / packed[0], named)
         else:
             self.add(folder, named)
@@ -181,17 +181,18 @@ class _Search:
         outer = _listing(folder)
         if outer.files or len(outer.folders) != 1:
             return None
-        inner = _listing(folder / outer.folders[0])
-        names = [*inner.files, *inner.folders]
+        (name,) = outer.folders
+        inner = _listing(folder / name)
+        names = inner.files | inner.folders
         is_students = self.week in names or any(self.week + suffix in names for suffix in SUFFIXES)
-        return None if is_students or len(names) < 2 else folder / outer.folders[0]
+        return None if is_students or len(names) < 2 else folder / name
 
     def _own_archive(self, path: Path, named: Path) -> None:
         """An archive that one student handed in."""
         if archives.is_archive(named.name):
             named = named.with_name(archives.stem(named.name))
         try:
-            self._within(self._unpacked(path), named)
+            self._within(self._unpacked(path, own=True), named)
         except Unreadable as error:
             self.add(path, named, str(error))
 
@@ -212,15 +213,19 @@ class _Search:
             self.add(folder, named, problem)
         else:
             self.add(best[0] if best else folder, named)
+        path = self.found.entries[-1].path
+        for file in (holder / name for holder in files for name in files[holder]):
+            if path not in (file, file.parent):  # it will not be read
+                os.truncate(file, 0)
 
-    def _unpacked(self, archive: Path) -> Path:
+    def _unpacked(self, archive: Path, own: bool = False) -> Path:
         """A new folder with what an archive holds. Raises Unreadable where that is nothing."""
         if self.scratch is None:
             raise Unreadable("archives are not unpacked here")
         folder = Path(tempfile.mkdtemp(dir=self.scratch), clean(archives.stem(archive.name)))
         folder.mkdir()
         with submissions.opened(archive) as file:
-            unpacked = archives.unpack(file, archive.name, folder, SUFFIXES, submissions.MAX_BYTES)
+            unpacked = archives.unpack(file, archive.name, folder, SUFFIXES, submissions.MAX_BYTES, own)
         self._others += unpacked.others
         self._inner.update(unpacked.inner)
         self.found.remarks += [f"{archive.name}: {old} is called {new}" for old, new in unpacked.renamed]
@@ -237,7 +242,7 @@ class _Search:
 
 def _listing(folder: Path) -> _Listing:
     """What is in a folder, without what systems and editors leave there. Raises Unreadable."""
-    listing = _Listing([], [], [])
+    listing = _Listing(set(), set(), set())
     try:
         with os.scandir(folder) as entries:
             for count, entry in enumerate(entries):
@@ -246,7 +251,7 @@ def _listing(folder: Path) -> _Listing:
                 if entry.name.startswith((".", "__")):
                     continue
                 folder_or_file = listing.folders if entry.is_dir(follow_symlinks=False) else listing.files
-                (listing.links if entry.is_symlink() else folder_or_file).append(entry.name)
+                (listing.links if entry.is_symlink() else folder_or_file).add(entry.name)
     except (OSError, ValueError) as error:
         raise Unreadable(submissions.reason(error)) from None
     return listing

@@ -141,6 +141,9 @@ def _empty_report(ready: Bench, submission: Submission, level: Level, tier: str)
     )
 
 
+TRACEBACKS = 50  # in a report
+
+
 def cell_problems(sitting: Sitting) -> list[CellProblem]:
     """The cells that did not run to their end, in the notebook's order."""
     problems = []
@@ -153,7 +156,8 @@ def cell_problems(sitting: Sitting) -> list[CellProblem]:
             if output["output_type"] == "error":
                 text = plain("\n".join(output["traceback"])[-50_000:])
                 name, message = plain(output["ename"], 200), plain(output["evalue"], 2000)
-                problems.append(CellProblem(i + 1, name, message, text[-8000:]))
+                shown = text[-8000:] if len(problems) < TRACEBACKS else ""
+                problems.append(CellProblem(i + 1, name, message, shown))
     return problems
 
 

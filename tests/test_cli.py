@@ -156,6 +156,15 @@ def test_what_was_left_out_costs_the_exit_code(tmp_path: Path, monkeypatch: pyte
     assert result.exit_code == 1 and "left out: class.zip: /bob.py: its name leads out" in result.stderr
 
 
+def test_a_disk_without_room_is_our_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("autograder.collect.find_submissions", full)
+    result = _run("grade", "7", str(tmp_path), "--out", str(tmp_path / "reports"), *COURSE)
+    assert result.exit_code == 3 and "No space left on device" in result.stderr and "TMPDIR" in result.stderr
+
+
 def test_build_writes_the_source_notebook(tmp_path: Path) -> None:
     result = _run("build", "vae", "--to", str(tmp_path), *COURSE)
     assert result.exit_code == 0, result.output

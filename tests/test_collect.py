@@ -301,6 +301,16 @@ def test_archives_of_students_in_a_folder_or_in_an_archive(tmp_path: Path, scrat
     assert sources(find_submissions([packed], WEEK, scratch)) == expected
 
 
+def test_of_a_student_s_archive_no_more_is_kept_than_will_be_read(tmp_path: Path, scratch: Path) -> None:
+    """Or else a class of large archives would fill the disk."""
+    members = {f"old/{i}.ipynb": notebook() for i in range(5)} | {f"final/{WEEK}.ipynb": notebook("y = 2")}
+    write(tmp_path / "class" / "bob.ipynb")
+    archive(tmp_path / "class" / "alice.zip", **members)
+    found = find_submissions([tmp_path / "class"], WEEK, scratch)
+    assert sources(found) == {"alice": "y = 2", "bob": "x = 1"}
+    assert [p.name for p in scratch.rglob("*") if p.is_file() and p.stat().st_size] == [f"{WEEK}.ipynb"]
+
+
 def test_what_can_not_be_unpacked_is_its_students_problem_alone(tmp_path: Path, scratch: Path) -> None:
     path = archive(tmp_path / "class.zip")
     link = zipfile.ZipInfo(f"link/{WEEK}.ipynb")

@@ -160,6 +160,25 @@ def test_metadata_of_any_shape_is_no_obstacle(tmp_path):
     assert [cell.grade_id for cell in read_submission(tmp_path / "a.ipynb", WEEK).cells] == [None] * 4 + ["f"]
 
 
+def test_what_a_notebook_says_twice_counts_as_in_jupyter(tmp_path):
+    (tmp_path / "a.ipynb").write_text(
+        '{"cells": [], "cells": [{"cell_type": "code", "source": "x", "source": "y = 2"}]}'
+    )
+    assert [cell.source for cell in read_submission(tmp_path / "a.ipynb", WEEK).code] == ["y = 2"]
+
+
+@pytest.mark.parametrize("kind", ["lists", "objects", "integer"])
+def test_what_no_reader_can_hold_is_refused_wherever_it_stands(tmp_path, kind):
+    value = {
+        "lists": "[" * 100_000 + "]" * 100_000,
+        "objects": '{"a":' * 100_000 + "1" + "}" * 100_000,
+        "integer": "9" * 5_000,
+    }[kind]
+    cell = f'{{"cell_type": "code", "source": "x", "outputs": [{value}]}}'
+    (tmp_path / "a.ipynb").write_text(f'{{"cells": [{cell}]}}')
+    assert "no JSON that can be read" in problem(tmp_path / "a.ipynb")
+
+
 def test_lone_surrogates_are_replaced(tmp_path):
     (tmp_path / "a.ipynb").write_text('{"cells": [{"cell_type": "code", "source": "x = \'\\ud800\'"}]}')
     assert read_submission(tmp_path / "a.ipynb", WEEK).code[0].source == "x = '?'"
