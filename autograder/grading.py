@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,14 @@ def grade_function(
     return ready.judge_exercise(exercise, LocalReplayer(namespace), TIERS_UP_TO[tier])
 
 
+@dataclass(frozen=True)
+class Staged:
+    """A sitting whose cells are not the submission's alone: `places` says where these stand among them."""
+
+    sitting: Sitting
+    places: Sequence[int]
+
+
 def grade_submission(
     ready: Bench,
     submission: Submission,
@@ -71,6 +80,7 @@ def grade_submission(
     tier: str = "hidden",
     limits: Limits | None = None,
     progress: Callable[[str], None] = lambda exercise: None,
+    staged: Staged | None = None,
 ) -> Report:
     """Run one submission's notebook in guests and judge its functions. Never raises: a fault is a report too.
 
@@ -81,6 +91,7 @@ def grade_submission(
         tier: "public" or "hidden", which includes the public checks.
         limits: of each guest; the zygote's if left out.
         progress: told each exercise's name before it is judged.
+        staged: a sitting to use, which stays open; by default one is made of the submission's cells.
     """
     from autograder.replay import Sitting
 
@@ -91,7 +102,8 @@ def grade_submission(
         report.problems = list(submission.problems)
         return report
     cells = [{"source": c.source, "id": c.id} for c in submission.code]
-    sitting = Sitting(zygote, cells, limits or zygote.limits)
+    own = Staged(Sitting(zygote, cells, limits or zygote.limits), range(len(cells)))
+    sitting, places = (staged or own).sitting, (staged or own).places
     try:
         sitting.guest()
         report.times["notebook"] = round(time.perf_counter() - begun, 3)
@@ -99,7 +111,7 @@ def grade_submission(
             progress(exercise.name)
             report.exercises[i] = ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
         _excuse(ready, report, sitting)
-        report.cells = cell_problems(sitting)
+        report.cells = cell_problems(sitting, places)
         _explain_missing(report, submission)
     except Exception as error:
         report.status = "fault"
@@ -107,7 +119,7 @@ def grade_submission(
             f"a fault of the grader, not of the submission: {type(error).__name__}: {error}"
         )
     finally:
-        sitting.close()
+        own.sitting.close()
     if any(e.status == "fault" for e in report.exercises):
         report.status = "fault"
     report.score = sum(e.score for e in report.exercises)
@@ -139,12 +151,13 @@ def _empty_report(ready: Bench, submission: Submission, zygote: Zygote, tier: st
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def cell_problems(sitting: Sitting) -> list[CellProblem]:
-    """The cells that did not run to their end, in the notebook's order."""
+def cell_problems(sitting: Sitting, places: Sequence[int]) -> list[CellProblem]:
+    """The cells in these places of a sitting that did not run to their end, in the notebook's order."""
     problems = []
-    for i, result in enumerate(sitting.results):
-        if i in sitting.fatal:
-            death = sitting.fatal[i]
+    for i, place in enumerate(places):
+        result = sitting.results[place] if place < len(sitting.results) else None
+        if place in sitting.fatal:
+            death = sitting.fatal[place]
             message = f"{death.detail}; the cell was left out and the others were run in a fresh process"
             problems.append(CellProblem(i + 1, death.kind, message))
         for output in (result or {}).get("outputs", ()):
@@ -208,11 +221,12 @@ def grade_path(root: Path, week: str, student: str, path: Path, tier: str, limit
     from autograder.submissions import read_submission
 
     ready = bench(root, week)
-    return grade_submission(ready, read_submission(path, week, student), _zygote(), tier, limits)
+    return grade_submission(ready, read_submission(path, week, student), own_zygote(), tier, limits)
 
 
 @lru_cache(maxsize=1)
-def _zygote() -> Zygote:
+def own_zygote() -> Zygote:
+    """The zygote of this process, made once."""
     from autograder.guests import Zygote
 
     zygote = Zygote()
