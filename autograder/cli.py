@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,25 @@ def _weeks(course: Course, name: str) -> list[str]:
     return course.names if name == "all" else [course.resolve(name)]
 
 
+@main.command("new-course")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--title", default=None, help="Default: the folder's name.")
+def new_course(folder: Path, title: str | None) -> None:
+    """Write a new course into FOLDER: nbgrader's configuration, and an example week that works.
+
+    \b
+    Example: autograder new-course my-course
+    """
+    from autograder.nbgrader.scaffold import EXAMPLE
+    from autograder.nbgrader.scaffold import new_course as write
+
+    for path in write(folder, title or folder.resolve().name):
+        click.echo(path)
+    click.echo(
+        f"next: cd {folder}; autograder build {EXAMPLE}; nbgrader generate_assignment {EXAMPLE}", err=True
+    )
+
+
 @main.command()
 @click.argument("week")
 @click.option(
@@ -71,7 +91,7 @@ def _weeks(course: Course, name: str) -> list[str]:
 )
 @COURSE
 def build(week: str, to: Path | None, course: Path | None) -> None:
-    """Write the source notebook of WEEK (or all): lesson, model solutions, check cells, for nbgrader.
+    """Write what nbgrader releases of WEEK (or all): the source notebook and the public checks.
 
     \b
     Example: autograder build week07_vae
@@ -81,7 +101,8 @@ def build(week: str, to: Path | None, course: Path | None) -> None:
     found = _course(course)
     for name in _weeks(found, week):
         try:
-            click.echo(write(found.week(name), to or found.root / "source"))
+            for path in write(found.week(name), to or found.root / "source"):
+                click.echo(path)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
 
@@ -161,9 +182,11 @@ def check(notebook: Path, checks: Path | None) -> None:
 
 @main.command()
 @click.argument("week")
-@click.argument("submissions", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("submissions", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where the reports go."
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the reports go. Default in an nbgrader course: reports/WEEK.",
 )
 @click.option(
     "--tier", type=click.Choice(["public", "hidden"]), default="hidden", help="hidden includes public."
@@ -173,25 +196,49 @@ def check(notebook: Path, checks: Path | None) -> None:
 )
 @click.option("--call-seconds", type=float, default=5.0, show_default=True, help="CPU limit of one call.")
 @click.option("--cell-seconds", type=float, default=60.0, show_default=True, help="CPU limit of one cell.")
+@click.option(
+    "--student", "only", multiple=True, help="In an nbgrader course: only this one (may be repeated)."
+)
+@click.option(
+    "--exercise", multiple=True, help="In an nbgrader course: judge only this again (may be repeated)."
+)
+@click.option("--force", is_flag=True, help="In an nbgrader course: grade also what has not changed.")
 @COURSE
 def grade(
     week: str,
     submissions: tuple[Path, ...],
-    out: Path,
+    out: Path | None,
     tier: str,
     jobs: int | None,
     call_seconds: float,
     cell_seconds: float,
+    only: tuple[str, ...],
+    exercise: tuple[str, ...],
+    force: bool,
     course: Path | None,
 ) -> None:
     """Grade SUBMISSIONS of WEEK: files, folders, or an nbgrader submitted/ tree.
 
     Writes <student>.json for each into --out. Exit code 1 if points were lost, 3 for a fault of ours.
 
+    Without SUBMISSIONS it grades what is in submitted/ of an nbgrader course, as `nbgrader autograde` does,
+    but in parallel, and only what has changed; limits are those of nbgrader_config.py.
+
     \b
     Example: autograder grade week07_vae submitted/ --out reports
+    Example: autograder grade week07_vae --course .
     """
     import dataclasses
+
+    if not submissions:
+        _grade_class(week, course, out, tier, jobs, only, exercise, force)
+        return
+    if out is None:
+        raise click.UsageError("say with --out where the reports go")
+    if only or exercise or force:
+        raise click.UsageError(
+            "--student, --exercise and --force are for nbgrader courses, without SUBMISSIONS"
+        )
 
     from autograder.guests import Limits
     from autograder.submissions import find_submissions
@@ -204,6 +251,91 @@ def grade(
     limits = dataclasses.replace(Limits(), call_cpu=call_seconds, cell_cpu=cell_seconds)
     reports = _grade(found, name, students, out, tier, limits, jobs)
     _exit(reports)
+
+
+def _grade_class(
+    week: str,
+    course: Path | None,
+    out: Path | None,
+    tier: str,
+    jobs: int | None,
+    students: tuple[str, ...],
+    exercises: tuple[str, ...],
+    force: bool,
+) -> None:
+    """Grade an nbgrader course's submissions in parallel, then write them into its gradebook."""
+    import os
+
+    import torch
+    from rich.console import Console
+
+    from autograder.nbgrader.classroom import Classroom
+
+    torch.set_num_threads(1)
+    root, assignment = _nbgrader_course(course, week)
+    try:
+        classroom = Classroom(root, assignment, students, tier)
+    except ModuleNotFoundError as error:
+        raise click.UsageError(f"{error}: pip install 'genai-autograder[instructor]'") from None
+    classroom.require(exercises)
+    todo = classroom.pending(force, exercises)
+    count = len(todo)
+    with _progress(f"grading {assignment}", count) as advance:
+        classroom.grade(
+            todo,
+            jobs or min(os.cpu_count() or 1, 1 + count // 4),
+            exercises,
+            lambda _, job: advance(job.student),
+        )
+    with _progress("writing the gradebook", len(classroom.submissions)) as advance:
+        classroom.book(force, advance)
+    rows = classroom.results()
+    classroom.write_reports(out or root / "reports" / assignment)
+    Console().print(classroom.table(rows))
+    if any(row.faults for row in rows):
+        raise SystemExit(FAULT)
+    if any(row.score < row.max_score or row.problems for row in rows):
+        raise SystemExit(LOST)
+
+
+def _nbgrader_course(folder: Path | None, week: str) -> tuple[Path, str]:
+    """The folder of an nbgrader course, and the full name of an assignment in it."""
+    from autograder.course import Course, CourseError
+
+    start = folder or Path.cwd()
+    root = next(
+        (p for p in [start.resolve(), *start.resolve().parents] if (p / "nbgrader_config.py").is_file()), None
+    )
+    if root is None:
+        raise click.UsageError(
+            f"no nbgrader_config.py in {start.resolve()} or above it: name an nbgrader course with --course "
+            "DIR, or the SUBMISSIONS to grade and --out"
+        )
+    if (root / "source" / week).is_dir():
+        return root, week
+    try:
+        return root, Course.find(root).resolve(week)
+    except CourseError:
+        return root, week
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar with the time that is left; its function is called with each name as it is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from autograder.pages import plain
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+
+        def advance(name: str) -> None:
+            progress.advance(task)
+            progress.update(task, description=f"{what}: {plain(name)}")
+
+        yield advance
 
 
 def _grade(
@@ -219,23 +351,17 @@ def _grade(
     import os
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from autograder.display import summary
     from autograder.grading import grade_all
-    from autograder.pages import plain
 
     out.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
     reports = []
     jobs = jobs or min(os.cpu_count() or 1, 1 + len(students) // 4)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"grading {week}", total=len(students))
+    with _progress(f"grading {week}", len(students)) as advance:
         for report in grade_all(course.root, week, students, tier, limits, jobs):
             write_atomically(out / f"{report.student}.json", report.to_json())
-            progress.advance(task)
-            progress.update(task, description=f"grading {week}: {plain(report.student)}")
+            advance(report.student)
             reports.append(report)
     reports.sort(key=lambda r: r.student)
     Console().print(summary(reports))

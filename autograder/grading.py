@@ -8,7 +8,7 @@ import multiprocessing
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,6 +81,7 @@ def grade_submission(
     limits: Limits | None = None,
     progress: Callable[[str], None] = lambda exercise: None,
     staged: Staged | None = None,
+    kept: Mapping[str, ExerciseResult] | None = None,
 ) -> Report:
     """Run one submission's notebook in guests and judge its functions. Never raises: a fault is a report too.
 
@@ -92,6 +93,7 @@ def grade_submission(
         limits: of each guest; the zygote's if left out.
         progress: told each exercise's name before it is judged.
         staged: a sitting to use, which stays open; by default one is made of the submission's cells.
+        kept: results of exercises that still hold, by name: these are not judged again.
     """
     from autograder.replay import Sitting
 
@@ -109,7 +111,8 @@ def grade_submission(
         report.times["notebook"] = round(time.perf_counter() - begun, 3)
         for i, exercise in enumerate(ready.week.exercises):
             progress(exercise.name)
-            report.exercises[i] = ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
+            held = (kept or {}).get(exercise.name)
+            report.exercises[i] = held or ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
         _excuse(ready, report, sitting)
         report.cells = cell_problems(sitting, places)
         _explain_missing(report, submission)
@@ -262,7 +265,7 @@ def grade_all(
     ) as pool:
         # First the examples and tolerances, once for all judges, an exercise at a time.
         names = [e.name for e in bench(root, week).week.exercises]
-        list(pool.map(_prepare, *zip(*((root, week, name, tier) for name in names), strict=True)))
+        list(pool.map(prepare, *zip(*((root, week, name, tier) for name in names), strict=True)))
         futures = [
             pool.submit(grade_path, root, week, student, path, tier, limits) for student, path in submissions
         ]
@@ -270,7 +273,7 @@ def grade_all(
             yield future.result()
 
 
-def _prepare(root: Path, week: str, exercise: str, tier: str) -> None:
+def prepare(root: Path, week: str, exercise: str, tier: str) -> None:
     """Put an exercise's examples and tolerances into the course's cache."""
     ready = bench(root, week)
     for check in ready.week.checks_of(exercise, TIERS_UP_TO[tier]):

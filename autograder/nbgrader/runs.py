@@ -14,7 +14,7 @@ import json
 import platform
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -84,12 +84,16 @@ class Job:
 
     def key(self) -> str:
         """A fingerprint of the submission, the checks and the engine."""
+        checks = checks_key(self.root, self.week) if self.week else ""
+        return fingerprint(self.submission_key(), checks, engine_key())
+
+    def submission_key(self) -> str:
+        """A fingerprint of the submission, and of how it is run."""
         files = [(name, hashlib.sha256(p.read_bytes()).hexdigest()) for name, p in sorted(self.files.items())]
         cells = [asdict(cell) for cell in self.cells]
         how = [dict(self.environment), asdict(self.limits), self.ignore_stderr, dict(self.timeout_error)]
         what = [self.student, self.assignment, self.notebook, self.tier]
-        checks = checks_key(self.root, self.week) if self.week else ""
-        return fingerprint(json.dumps([what, cells, files, how]), checks, engine_key())
+        return fingerprint(json.dumps([what, cells, files, how]))
 
 
 @dataclass
@@ -100,6 +104,7 @@ class Outcome:
     """
 
     key: str
+    submission_key: str
     outputs: list[list[Output]]
     counts: list[int | None]
     faults: dict[int, str] = field(default_factory=dict)
@@ -158,11 +163,18 @@ def _imported(course: Path, files: Sequence[Path]) -> set[Path]:
     return found
 
 
-def run(job: Job, zygote: Zygote, ready: Bench | None = None) -> Outcome:
+def run(
+    job: Job,
+    zygote: Zygote,
+    ready: Bench | None = None,
+    old: Outcome | None = None,
+    exercises: Collection[str] = (),
+) -> Outcome:
     """Run a notebook in guests and grade it. Never raises: what is our fault is in the outcome.
 
     Args:
         ready: the week's bench; needed where the job has a week.
+        old: an outcome of the same submission, of which all exercises but `exercises` are kept.
     """
     key = ""
     sitting: Sitting | None = None
@@ -172,14 +184,15 @@ def run(job: Job, zygote: Zygote, ready: Bench | None = None) -> Outcome:
         sitting = Sitting(zygote, stage.cells, job.limits)
         report = None
         if ready is not None and any(cell.role not in ("", TESTS) for cell in job.cells):
+            staged, kept = Staged(sitting, stage.places), _kept(job, old, exercises)
             report = grade_submission(
-                ready, _submission(job), zygote, job.tier, job.limits, staged=Staged(sitting, stage.places)
+                ready, _submission(job), zygote, job.tier, job.limits, staged=staged, kept=kept
             )
         if not sitting.results:
             sitting.guest()
         if stage.lister and (problem := _first_problem(sitting)):
             raise RuntimeError(f"the notebook's folder could not be prepared: {problem}")
-        outcome = Outcome(key, *_shown(job, sitting, stage), report=report)
+        outcome = Outcome(key, job.submission_key(), *_shown(job, sitting, stage), report=report)
         for i, cell in enumerate(job.cells):
             if cell.role == TESTS:
                 _tested(job, i, cell, stage, sitting, outcome)
@@ -194,13 +207,19 @@ def run(job: Job, zygote: Zygote, ready: Bench | None = None) -> Outcome:
             sitting.close()
 
 
+def _kept(job: Job, old: Outcome | None, exercises: Collection[str]) -> dict[str, ExerciseResult]:
+    if old is None or old.report is None or old.submission_key != job.submission_key():
+        return {}
+    return {e.name: e for e in old.report.exercises if e.name not in exercises}
+
+
 def failed(job: Job, key: str, reason: str) -> Outcome:
     """The outcome where we failed: nothing is graded."""
     graded = {i: reason for i, cell in enumerate(job.cells) if cell.role}
     outputs: list[list[Output]] = [[] for _ in job.cells]
     for i in graded:
         outputs[i] = [_fault(reason)]
-    return Outcome(key, outputs, [None] * len(job.cells), graded)
+    return Outcome(key, "", outputs, [None] * len(job.cells), graded)
 
 
 def _submission(job: Job) -> Submission:

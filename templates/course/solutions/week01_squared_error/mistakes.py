@@ -23,6 +23,6 @@ def square_of_the_mean(x, y):
     return (x - y).mean(-1).square()
 
 
-@mistake("squared_error", "You leave the target out where it is compared: x is squared, not x - y, in one place.")
+@mistake("squared_error", "You multiply the difference by x; it is multiplied by itself.")
 def lopsided(x, y):
     return ((x - y) * x).mean(-1)
