@@ -287,8 +287,9 @@ def _grade_class(
             exercises,
             lambda _, job: advance(job.student),
         )
-    with _progress("writing the gradebook", len(classroom.submissions)) as advance:
-        classroom.book(force, advance)
+    due = classroom.due(force)
+    with _progress("writing the gradebook", len(due)) as advance:
+        classroom.book(due, advance)
     rows = classroom.results()
     classroom.write_reports(out or root / "reports" / assignment)
     Console().print(classroom.table(rows))

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import re
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +28,7 @@ from nbgrader.converters.base import NbGraderException
 from nbgrader.utils import rmtree, setenv
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy.exc import SAWarning
 
 from autograder import confinement
 from autograder.course import CourseError
@@ -197,24 +199,30 @@ class Classroom:
 
     # The gradebook
 
-    def book(self, force: bool, told: Callable[[str], None] = lambda student: None) -> None:
-        """nbgrader's own pass over the submissions whose results are new: it executes nothing."""
+    def due(self, force: bool) -> set[str]:
+        """The students whose results the gradebook does not have yet."""
         booked = self._booked()
-        now = {s.student: self._state(s) for s in self.submissions}
-        due = {
+        return {
             s.student
             for s in self.submissions
-            if force or booked.get(s.student) != now[s.student] or not self._has_destination(s.student)
+            if force or booked.get(s.student) != self._state(s) or not self._has_destination(s.student)
         }
-        self.converter.begin(due, self.outcomes, {s.student: s for s in self.submissions}, told)
 
-        def keep(student: str) -> None:
-            booked[student] = now[student]
+    def book(self, due: set[str], told: Callable[[str], None] = lambda student: None) -> None:
+        """nbgrader's own pass over these students' submissions: it executes nothing."""
+        booked = self._booked()
+        handed_in = {s.student: s for s in self.submissions}
+
+        def finished(student: str) -> None:
+            booked[student] = self._state(handed_in[student])
             self._record(booked)
+            told(student)
 
-        self.converter.finished = keep
+        self.converter.begin(due, self.outcomes, handed_in, finished)
         if due:
-            with contextlib.suppress(NbGraderException):  # it has said which, and graded the others
+            with contextlib.suppress(NbGraderException), warnings.catch_warnings():
+                # It has said which it could not enter, and entered the others.
+                warnings.simplefilter("ignore", SAWarning)
                 self.converter.start()
 
     def _booked(self) -> dict[str, str]:
@@ -285,7 +293,7 @@ class Classroom:
         table.add_column("what happened")
         for row in rows:
             words = [f"NOT GRADED, our fault: {fault}" for fault in row.faults] + row.problems
-            words += [what_happened(report) for report in row.reports]
+            words += [what_happened(r) for r in row.reports if not row.problems]
             words += ["something is left to grade by hand"] if row.needs_manual and not row.faults else []
             score = f"{number(row.score)} / {number(row.max_score)}"
             style = "red" if row.faults else "yellow" if row.problems else ""
@@ -313,16 +321,14 @@ def stand_in(why: str) -> NotebookNode:
 class _Bookkeeping(Autograde):
     """nbgrader's autograding of some students, with notebooks that can't be read replaced."""
 
-    finished: Callable[[str], None] = staticmethod(lambda student: None)
-
     def begin(
         self,
         due: set[str],
         outcomes: Mapping[tuple[str, str], Outcome],
         submissions: Mapping[str, Submission],
-        told: Callable[[str], None],
+        finished: Callable[[str], None],
     ) -> None:
-        self.due, self.outcomes, self.handed_in, self.told = due, outcomes, submissions, told
+        self.due, self.outcomes, self.handed_in, self.finished = due, outcomes, submissions, finished
 
     def init_destination(self, assignment_id: str, student_id: str) -> bool:
         if student_id not in self.due:
@@ -356,7 +362,6 @@ class _Bookkeeping(Autograde):
         """The last step of a submission that went well."""
         super().set_permissions(assignment_id, student_id)
         self.finished(student_id)
-        self.told(student_id)
 
 
 # Workers
