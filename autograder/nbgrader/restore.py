@@ -88,6 +88,7 @@ def restore(notebook: NotebookNode, released: Sequence[Released], missing: str) 
     for cell in notebook.cells:
         cell.setdefault("metadata", NotebookNode())
         cell.setdefault("source", "")
+        _become(cell, cell.get("cell_type", "raw"))
     by_name = {cell.name: cell for cell in released}
     chosen = _chosen(notebook.cells, by_name)
     notes = []
@@ -135,11 +136,15 @@ def _chosen(cells: Sequence[NotebookNode], by_name: Mapping[str, Released]) -> d
 
 
 def _become(cell: NotebookNode, kind: str) -> None:
+    """Make it a cell of this kind, with just what such cells have."""
     cell.cell_type = kind
-    for name in ("outputs", "execution_count", "attachments"):
-        cell.pop(name, None)
     if kind == "code":
-        cell.outputs, cell.execution_count = [], None
+        cell.pop("attachments", None)
+        cell.setdefault("outputs", [])
+        cell.setdefault("execution_count", None)
+    else:
+        cell.pop("outputs", None)
+        cell.pop("execution_count", None)
 
 
 def _put_back(

@@ -384,7 +384,7 @@ def _tested(job: Job, i: int, cell: CodeCell, stage: _Stage, sitting: Sitting, o
         errors = [_error("NoScore", f"the tests give {said.strip()}, which is no score")]
     if not errors and value is not None and value > cell.points * (1 + 1e-9):
         outcome.faults[i] = f"the tests give {said.strip()} of {number(cell.points)} points"
-        outcome.outputs[i] = [*others, _fault(outcome.faults[i])]
+        outcome.outputs[i] = [_fault(outcome.faults[i]), *others]
     elif errors:
         # Zero, whatever else the cell shows: nbgrader goes by what it meets first.
         outcome.outputs[i] = [*errors, *others]
