@@ -40,7 +40,7 @@ from autograder.nbgrader.restore import Released, RestoreCells, released_cells, 
 from autograder.nbgrader.runs import Job, Outcome, failed, run
 from autograder.pages import number, plain
 from autograder.results import Report
-from autograder.store import fingerprint
+from autograder.store import fingerprint, source_of
 
 MOST_BYTES = 100_000_000  # of a notebook's file
 MOST_BREAKS = 3  # times that the judges' processes may end before the rest is given up
@@ -54,7 +54,7 @@ class Submission:
     folder: Path
     jobs: list[Job] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
-    timestamp: str = ""
+    digest: str = ""  # of all files
 
 
 @dataclass
@@ -139,8 +139,6 @@ class Classroom:
         missing: str,
     ) -> Submission:
         submission = Submission(student, folder)
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            submission.timestamp = (folder / "timestamp.txt").read_text()
         coursedir = self.converter.coursedir
         adopt(folder, Path(coursedir.format_path(coursedir.source_directory, ".", self.assignment)))
         for name, cells in sorted(released.items()):
@@ -156,6 +154,8 @@ class Classroom:
             restore(notebook, cells, missing)
             with setenv(NBGRADER_EXECUTION="autograde"):
                 submission.jobs.append(executor.job(notebook, about))
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+        submission.digest = fingerprint([str(path.relative_to(folder)) for path in files], source_of(files))
         return submission
 
     # Grading
@@ -249,7 +249,7 @@ class Classroom:
         """Changes with whatever the gradebook has to learn of."""
         outcomes = [self.outcomes[job.student, job.notebook] for job in submission.jobs]
         keys = [(o.key, sorted(o.faults.items())) for o in outcomes]
-        return fingerprint(keys, submission.timestamp, sorted(submission.unreadable))
+        return fingerprint(keys, submission.digest, sorted(submission.unreadable))
 
     def results(self) -> list[Graded]:
         """What the gradebook says of each student now."""
