@@ -9,7 +9,7 @@ export MKL_NUM_THREADS := 1
 # nbgrader calls alembic by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint qualify bench install clean
+.PHONY: demo test test-nbgrader lint qualify bench install clean
 
 install: $(READY)
 
@@ -25,6 +25,10 @@ demo: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# nbgrader's own tests, stock and with our preprocessors as its defaults.
+test-nbgrader: $(READY)
+	PYTHONPATH=$(CURDIR) $(BIN)/python -m tests.nbgrader_suite.compare
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,25 @@ def _weeks(course: Course, name: str) -> list[str]:
     return course.names if name == "all" else [course.resolve(name)]
 
 
+@main.command("new-course")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--title", default=None, help="Default: the folder's name.")
+def new_course(folder: Path, title: str | None) -> None:
+    """Write a new course into FOLDER: nbgrader's configuration, and an example week that works.
+
+    \b
+    Example: autograder new-course my-course
+    """
+    from autograder.nbgrader.scaffold import EXAMPLE
+    from autograder.nbgrader.scaffold import new_course as write
+
+    for path in write(folder, title or folder.resolve().name):
+        click.echo(path)
+    click.echo(
+        f"next: cd {folder}; autograder build {EXAMPLE}; nbgrader generate_assignment {EXAMPLE}", err=True
+    )
+
+
 @main.command()
 @click.argument("week")
 @click.option(
@@ -73,7 +93,7 @@ def _weeks(course: Course, name: str) -> list[str]:
 )
 @COURSE
 def build(week: str, to: Path | None, course: Path | None) -> None:
-    """Write the source notebook of WEEK (or all): lesson, model solutions, check cells, for nbgrader.
+    """Write what nbgrader releases of WEEK (or all): the source notebook and the public checks.
 
     \b
     Example: autograder build week07_vae
@@ -83,7 +103,8 @@ def build(week: str, to: Path | None, course: Path | None) -> None:
     found = _course(course)
     for name in _weeks(found, week):
         try:
-            click.echo(write(found.week(name), to or found.root / "source"))
+            for path in write(found.week(name), to or found.root / "source"):
+                click.echo(path)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
 
@@ -163,9 +184,11 @@ def check(notebook: Path, checks: Path | None) -> None:
 
 @main.command()
 @click.argument("week")
-@click.argument("submissions", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
+@click.argument("submissions", nargs=-1, type=click.Path(path_type=Path, readable=False))
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where the reports go."
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the reports go. Default in an nbgrader course: reports/WEEK.",
 )
 @click.option(
     "--tier", type=click.Choice(["public", "hidden"]), default="hidden", help="hidden includes public."
@@ -181,17 +204,27 @@ def check(notebook: Path, checks: Path | None) -> None:
     is_flag=True,
     help="Grade with hidden checks even where guests can't be sealed: their code could write its own grade.",
 )
+@click.option(
+    "--student", "only", multiple=True, help="In an nbgrader course: only this one (may be repeated)."
+)
+@click.option(
+    "--exercise", multiple=True, help="In an nbgrader course: judge only this again (may be repeated)."
+)
+@click.option("--force", is_flag=True, help="In an nbgrader course: grade also what has not changed.")
 @COURSE
 def grade(
     week: str,
     submissions: tuple[Path, ...],
-    out: Path,
+    out: Path | None,
     tier: str,
     jobs: int | None,
     call_seconds: float,
     cell_seconds: float,
     require_confinement: bool,
     allow_unconfined: bool,
+    only: tuple[str, ...],
+    exercise: tuple[str, ...],
+    force: bool,
     course: Path | None,
 ) -> None:
     """Grade SUBMISSIONS of WEEK: files, folders, archives (.zip, .tar.gz), or an nbgrader submitted/ tree.
@@ -199,13 +232,28 @@ def grade(
     Writes <student>.json for each into --out. What can't be read gets a report that says why, and the rest is
     graded. Exit code 1 if points were lost or anything was left out, 3 for a fault of ours.
 
+    Without SUBMISSIONS it grades what is in submitted/ of an nbgrader course, as `nbgrader autograde` does,
+    but in parallel, and only what has changed; limits are those of nbgrader_config.py.
+
     \b
     Example: autograder grade week07_vae submitted/ --out reports
              autograder grade week07_vae moodle.zip --out reports
+             autograder grade week07_vae --course .
     """
     import dataclasses
     import os
     import tempfile
+
+    if not submissions:
+        flags = (require_confinement, allow_unconfined)
+        _grade_class(week, course, out, tier, jobs, only, exercise, force, *flags)
+        return
+    if out is None:
+        raise click.UsageError("say with --out where the reports go")
+    if only or exercise or force:
+        raise click.UsageError(
+            "--student, --exercise and --force are for nbgrader courses, without SUBMISSIONS"
+        )
 
     from autograder.collect import find_submissions
     from autograder.guests import Limits
@@ -227,7 +275,7 @@ def grade(
             places = plain(", ".join(map(str, submissions)), 600)
             raise click.UsageError(f"no submission of {name} in {places}")
         limits = dataclasses.replace(Limits(), call_cpu=call_seconds, cell_cpu=cell_seconds)
-        level = _confined(found, name, tier, require_confinement, allow_unconfined)
+        level = _confined(found.root, name, tier, require_confinement, allow_unconfined)
         reports = _grade(found, name, handed_in.entries, out, tier, limits, jobs, level)
     _exit(reports)
     if handed_in.left_out:
@@ -245,13 +293,13 @@ def _say_what_is_special(found: Found) -> None:
             click.echo(f"{mark}{len(lines) - 20} more", err=True)
 
 
-def _confined(course: Course, week: str, tier: str, require: bool, allow: bool) -> Level:
+def _confined(root: Path, week: str, tier: str, require: bool, allow: bool) -> Level:
     """The best level that this machine has; says what is missing, and refuses where it is too little."""
     from autograder.confinement import Level, levels
     from autograder.grading import secret_files
     from autograder.guests import settle
 
-    level, failures = settle(tuple(secret_files(course.root, week)))
+    level, failures = settle(tuple(secret_files(root, week)))
     missing = "".join(f"\n  {reason}" for reason in (*levels.lacking(level), *failures))
     if require and not level.at_least(Level("container", "uid")):
         raise click.UsageError(f"guests are not confined as required ({level}):{missing}")
@@ -264,6 +312,97 @@ def _confined(course: Course, week: str, tier: str, require: bool, allow: bool) 
     if missing:
         click.echo(f"guests run with {level}; better would need:{missing}", err=True)
     return level
+
+
+def _grade_class(
+    week: str,
+    course: Path | None,
+    out: Path | None,
+    tier: str,
+    jobs: int | None,
+    students: tuple[str, ...],
+    exercises: tuple[str, ...],
+    force: bool,
+    require: bool,
+    allow: bool,
+) -> None:
+    """Grade an nbgrader course's submissions in parallel, then write them into its gradebook."""
+    import os
+
+    import torch
+    from rich.console import Console
+
+    from autograder.nbgrader.classroom import Classroom
+
+    torch.set_num_threads(1)
+    root, assignment = _nbgrader_course(course, week)
+    try:
+        classroom = Classroom(root, assignment, students, tier)
+    except ModuleNotFoundError as error:
+        raise click.UsageError(f"{error}: pip install 'genai-autograder[instructor]'") from None
+    classroom.require(exercises)
+    for folder, name in classroom.weeks:
+        _confined(folder, name, tier, require, allow)
+    todo = classroom.pending(force, exercises)
+    count = len(todo)
+    with _progress(f"grading {assignment}", count) as advance:
+        classroom.grade(
+            todo,
+            jobs or min(os.cpu_count() or 1, 1 + count // 4),
+            exercises,
+            lambda _, job: advance(job.student),
+        )
+    due = classroom.due(force)
+    with _progress("writing the gradebook", len(due)) as advance:
+        classroom.book(due, advance)
+    rows = classroom.results()
+    classroom.write_reports(out or root / "reports" / assignment)
+    Console().print(classroom.table(rows))
+    if any(row.faults for row in rows):
+        raise SystemExit(FAULT)
+    if any(row.score < row.max_score or row.problems for row in rows):
+        raise SystemExit(LOST)
+
+
+def _nbgrader_course(folder: Path | None, week: str) -> tuple[Path, str]:
+    """The folder of an nbgrader course, and the full name of an assignment in it."""
+    from autograder.course import Course, CourseError
+
+    start = folder or Path.cwd()
+    root = next(
+        (p for p in [start.resolve(), *start.resolve().parents] if (p / "nbgrader_config.py").is_file()), None
+    )
+    if root is None:
+        raise click.UsageError(
+            f"no nbgrader_config.py in {start.resolve()} or above it: name an nbgrader course with --course "
+            "DIR, or the SUBMISSIONS to grade and --out"
+        )
+    if (root / "source" / week).is_dir():
+        return root, week
+    try:
+        return root, Course.find(root).resolve(week)
+    except CourseError:
+        return root, week
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar with the time that is left; its function is called with each name as it is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from autograder.pages import plain
+
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+
+        def advance(name: str) -> None:
+            progress.advance(task)
+            progress.update(task, description=f"{what}: {plain(name)}")
+
+        yield advance
 
 
 def _grade(
@@ -280,24 +419,17 @@ def _grade(
     import os
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from autograder.display import summary
     from autograder.grading import grade_all
-    from autograder.pages import plain
 
     out.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
     reports = []
     jobs = jobs or min(os.cpu_count() or 1, 1 + len(students) // 4)
-    text = TextColumn("{task.description}", markup=False)
-    columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"grading {week}", total=len(students))
+    with _progress(f"grading {week}", len(students)) as advance:
         for report in grade_all(course.root, week, students, tier, limits, jobs, level):
             write_atomically(out / f"{report.student}.json", report.to_json())
-            progress.advance(task)
-            progress.update(task, description=f"grading {week}: {plain(report.student)}")
+            advance(report.student)
             reports.append(report)
     reports.sort(key=lambda r: r.student)
     Console().print(summary(reports))
@@ -474,7 +606,7 @@ def demo(out: Path, jobs: int | None, course: Path | None) -> None:
     click.echo(f"building {name} and a class that hands it in ...", err=True)
     students = hand_in(found.week(name), out / "submitted")
     limits = dataclasses.replace(Limits(), call_cpu=2.0, cell_cpu=10.0, memory_bytes=1 << 30)
-    level = _confined(found, name, "hidden", require=False, allow=True)
+    level = _confined(found.root, name, "hidden", require=False, allow=True)
     reports = _grade(found, name, students, out / "reports", "hidden", limits, jobs, level)
     pages.write(out / "reports", reports)
     click.echo(f"\nopen {out / 'reports' / 'index.html'} in a browser")

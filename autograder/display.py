@@ -38,10 +38,11 @@ def _failed(result: ExerciseResult) -> list[CheckResult]:
 def _headline(result: ExerciseResult) -> str:
     if result.status == "untouched":
         return "it still ends in `raise NotImplementedError()`"
+    graded = any(c.tier != "public" for c in result.checks)
     if result.status == "missing":
-        return "it is not defined: run its cell first"
+        return "the notebook does not define it" if graded else "it is not defined: run its cell first"
     passed = sum(c.verdict == PASSED for c in result.checks)
-    return f"{passed} of {len(result.checks)} public checks pass"
+    return f"{passed} of {len(result.checks)} {'' if graded else 'public '}checks pass"
 
 
 def _next(check: CheckResult) -> str:
@@ -61,9 +62,14 @@ def _values(check: CheckResult) -> list[tuple[str, str]]:
     return [(bound[1] if bound else "expected", example.expected), ("your result", example.got)]
 
 
-def exercise_html(result: ExerciseResult) -> str:
-    """One exercise as HTML for a notebook's output: no scripts, nothing from outside."""
+def exercise_html(result: ExerciseResult, score: tuple[float, float] | None = None) -> str:
+    """One exercise as HTML for a notebook's output: no scripts, nothing from outside.
+
+    Args:
+        score: the points that it gets in a gradebook, and how many it could get.
+    """
     symbol, word, colour = _state(result)
+    points = f"; {number(score[0])} of {number(score[1])} points" if score else ""
     failed = _failed(result)
     example = failed[0].counterexample if failed else None
     message = failed[0].message if failed else ""
@@ -78,7 +84,7 @@ def exercise_html(result: ExerciseResult) -> str:
         symbol=symbol,
         word=word,
         colour=colour,
-        headline=inline(_headline(result)),
+        headline=inline(_headline(result) + points),
         misconception=inline(result.misconception),
         first=inline(sentence(failed[0].title)) if failed else "",
         message=inline(capital(message)),

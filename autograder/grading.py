@@ -8,8 +8,9 @@ import multiprocessing
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,14 @@ def grade_function(
     return ready.judge_exercise(exercise, LocalReplayer(namespace), TIERS_UP_TO[tier])
 
 
+@dataclass(frozen=True)
+class Staged:
+    """A sitting whose cells are not the submission's alone: `places` says where these stand among them."""
+
+    sitting: Sitting
+    places: Sequence[int]
+
+
 def grade_submission(
     ready: Bench,
     submission: Submission,
@@ -74,6 +83,8 @@ def grade_submission(
     tier: str = "hidden",
     limits: Limits | None = None,
     progress: Callable[[str], None] = lambda exercise: None,
+    staged: Staged | None = None,
+    kept: Mapping[str, ExerciseResult] | None = None,
 ) -> Report:
     """Run one submission's notebook in guests and judge its functions. Never raises: a fault is a report too.
 
@@ -84,6 +95,8 @@ def grade_submission(
         tier: "public" or "hidden", which includes the public checks.
         limits: of each guest; the zygote's if left out.
         progress: told each exercise's name before it is judged.
+        staged: a sitting to use, which stays open; by default one is made of the submission's cells.
+        kept: results of exercises that still hold, by name: these are not judged again.
     """
     from autograder.replay import Sitting
 
@@ -94,20 +107,22 @@ def grade_submission(
         report.problems = list(submission.problems)
         return report
     cells = [{"source": c.source, "id": c.id} for c in submission.code]
-    sitting = Sitting(zygote, cells, limits or zygote.limits)
+    own = Staged(Sitting(zygote, cells, limits or zygote.limits), range(len(cells)))
+    sitting, places = (staged or own).sitting, (staged or own).places
     try:
         sitting.guest()
         report.times["notebook"] = round(time.perf_counter() - begun, 3)
         for i, exercise in enumerate(ready.week.exercises):
             progress(exercise.name)
-            report.exercises[i] = ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
+            held = (kept or {}).get(exercise.name)
+            report.exercises[i] = held or ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
         _excuse(ready, report, sitting)
-        report.cells = cell_problems(sitting)
+        report.cells = cell_problems(sitting, places)
         _explain_missing(report, submission)
     except Exception as error:
         _fault(report, error)
     finally:
-        sitting.close()
+        own.sitting.close()
     if any(e.status == "fault" for e in report.exercises):
         report.status = "fault"
     report.score = sum(e.score for e in report.exercises)
@@ -144,12 +159,13 @@ def _empty_report(ready: Bench, submission: Submission, level: Level, tier: str)
 TRACEBACKS = 50  # in a report
 
 
-def cell_problems(sitting: Sitting) -> list[CellProblem]:
-    """The cells that did not run to their end, in the notebook's order."""
+def cell_problems(sitting: Sitting, places: Sequence[int]) -> list[CellProblem]:
+    """The cells in these places of a sitting that did not run to their end, in the notebook's order."""
     problems = []
-    for i, result in enumerate(sitting.results):
-        if i in sitting.fatal:
-            death = sitting.fatal[i]
+    for i, place in enumerate(places):
+        result = sitting.results[place] if place < len(sitting.results) else None
+        if place in sitting.fatal:
+            death = sitting.fatal[place]
             message = f"{death.detail}; the cell was left out and the others were run in a fresh process"
             problems.append(CellProblem(i + 1, death.kind, message))
         for output in (result or {}).get("outputs", ()):
@@ -220,7 +236,7 @@ def grade_entry(
     ready = bench(root, week)
     submission = read_submission(entry.path, week, entry.student, entry.problem)
     try:
-        zygote = _zygote(level, tuple(secret_files(root, week)))
+        zygote = own_zygote(level, tuple(secret_files(root, week)))
     except ZygoteFailed as error:
         report = _empty_report(ready, submission, level, tier)
         _fault(report, error)
@@ -229,7 +245,13 @@ def grade_entry(
 
 
 @lru_cache(maxsize=1)
-def _zygote(level: Level, secrets: tuple[Path, ...]) -> Zygote:
+def own_zygote(level: Level | None = None, secrets: tuple[Path, ...] = ()) -> Zygote:
+    """The zygote of this process, made once.
+
+    Args:
+        level: how guests are confined; the best that holds on this machine if left out.
+        secrets: files that no guest may read.
+    """
     from autograder.guests import Zygote
 
     zygote = Zygote(level=level, secrets=secrets)
@@ -279,13 +301,13 @@ def grade_all(
     ) as pool:
         # First the examples and tolerances, once for all judges, an exercise at a time.
         names = [e.name for e in bench(root, week).week.exercises]
-        list(pool.map(_prepare, *zip(*((root, week, name, tier) for name in names), strict=True)))
+        list(pool.map(prepare, *zip(*((root, week, name, tier) for name in names), strict=True)))
         futures = [pool.submit(grade_entry, root, week, entry, tier, limits, level) for entry in submissions]
         for future in as_completed(futures):
             yield future.result()
 
 
-def _prepare(root: Path, week: str, exercise: str, tier: str) -> None:
+def prepare(root: Path, week: str, exercise: str, tier: str) -> None:
     """Put an exercise's examples and tolerances into the course's cache."""
     ready = bench(root, week)
     for check in ready.week.checks_of(exercise, TIERS_UP_TO[tier]):

@@ -22,12 +22,18 @@ class ReleaseRefused(CourseError):
     """The assignment is not fit for students; the message says why."""
 
 
-def build(week: Week, folder: Path) -> Path:
-    """Write the source notebook `<folder>/<week>/<week>.ipynb`, model solutions included."""
+def build(week: Week, folder: Path) -> list[Path]:
+    """Write `<folder>/<week>`, from which nbgrader releases: the notebook with the model solutions, and the
+    public checks, which go to students as they are.
+    """
     path = folder / week.name / f"{week.name}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebooks.build_source(week), path)
-    return path
+    source = notebooks.build_source(week)
+    nbformat.write(source, path)
+    checks = path.with_name(week.name + bundle.SUFFIX)
+    stubs = bundle.stub_source(notebooks.clear_solutions(source), [e.name for e in week.exercises])
+    bundle.write(Bench(week), stubs, checks)
+    return [path, checks]
 
 
 def release(course: Course, name: str, to: Path, force_unqualified: bool = False) -> list[Path]:

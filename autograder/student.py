@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import sys
 import warnings
@@ -78,7 +79,12 @@ class Check:
                 result.notes += self._broken(name, namespace, caller)
         if printed.getvalue():
             result.notes.append("what your code prints is left out here: run an example to see it")
-        return Feedback(result, freshness.notes(name, namespace))
+        feedback = Feedback(result, freshness.notes(name, namespace))
+        if not os.environ.get("NBGRADER_EXECUTION"):
+            return feedback
+        if not feedback.passed:
+            raise ChecksFailed(repr(feedback))
+        return None  # nbgrader takes what a test cell shows for its score
 
     def _broken(self, name: str, namespace: Mapping[str, Any], caller: Mapping[str, Any]) -> list[str]:
         """The first of the other exercises that this one calls in vain, as a note."""
@@ -162,6 +168,13 @@ def _captured() -> Iterator[io.StringIO]:
         stack.enter_context(redirect_stdout(printed))
         stack.enter_context(redirect_stderr(printed))
         yield printed
+
+
+class ChecksFailed(AssertionError):
+    """A public check fails where nbgrader runs the notebook: an error is what it counts."""
+
+    def _render_traceback_(self) -> list[str]:
+        return str(self).splitlines()
 
 
 class Feedback:
