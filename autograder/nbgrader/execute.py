@@ -27,8 +27,8 @@ RESULTS = Path(".autograder") / "results"
 
 
 _UNSEALED = (
-    "so that students' code could read the hidden checks and write its own grade: see `autograder doctor`, or "
-    "set c.GuestExecute.allow_unconfined"
+    "so that students' code could read the hidden checks and write its own grade: see `autograder doctor`, "
+    "or set c.GuestExecute.allow_unconfined"
 )
 
 
