@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -92,32 +93,32 @@ def _remote_class(reference: Any, session: Session) -> Any:
 
 
 def composed(exercise: Exercise, names: Sequence[str], session: Session) -> Any:
-    """The reference of `exercise`, calling the session's answers to the exercises `names`."""
+    """The reference of `exercise`, calling the session's answers to the exercises `names`, at any depth."""
     reference = exercise.reference
-    functions = (
-        [f for f in vars(reference).values() if inspect.isfunction(f)] if exercise.is_class else [reference]
-    )
-    known = functions[0].__globals__
-    calls = {
-        name: _remote_class(known[name], session)
-        if inspect.isclass(known.get(name))
-        else functools.partial(_Remote.apply, Function(name, session))
-        for name in names
-    }
-    if not exercise.is_class:
-        return _patched(reference, calls)
-    methods = {f.__name__: _patched(f, calls) for f in functions}
-    return type(reference.__name__, (reference,), methods)
+    module = sys.modules[reference.__module__]
+    space = dict(
+        vars(module)
+    )  # the module once more: its functions find each other, and the student's, in here
+    for name, own in vars(module).items():
+        if getattr(own, "__module__", None) != module.__name__:
+            continue
+        if inspect.isfunction(own):
+            space[name] = _in(space, own)
+        elif inspect.isclass(own):
+            methods = {n: _in(space, f) for n, f in vars(own).items() if inspect.isfunction(f)}
+            space[name] = type(name, (own,), methods)
+    for name in names:
+        if inspect.isclass(space.get(name)):
+            space[name] = _remote_class(space[name], session)
+        else:
+            space[name] = functools.partial(_Remote.apply, Function(name, session))
+    return space[reference.__name__]
 
 
-def _patched(function: Any, names: Mapping[str, Any]) -> Any:
-    """A copy of a function that finds other functions under some global names."""
-    patched = types.FunctionType(
-        function.__code__,
-        {**function.__globals__, **names},
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
+def _in(space: dict[str, Any], function: Any) -> Any:
+    """A copy of a function that finds its global names in `space`."""
+    copy = types.FunctionType(
+        function.__code__, space, function.__name__, function.__defaults__, function.__closure__
     )
-    patched.__kwdefaults__ = function.__kwdefaults__
-    return patched
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy

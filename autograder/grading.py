@@ -186,10 +186,11 @@ def _excuse(ready: Bench, report: Report, sitting: Sitting) -> None:
     for i, exercise in enumerate(ready.week.exercises):
         result = report.exercises[i]
         broken = [name for name in exercise.uses if name in wrong]
-        if broken and result.status in ("failed", "partial") and ready.can_shrink:
-            report.exercises[i] = result = ready.excuse(result, OneByOne(sitting), broken, tiers)
-        if result.status in ("failed", "partial"):
-            wrong.append(exercise.name)
+        if result.status not in ("failed", "partial"):
+            continue
+        wrong.append(exercise.name)  # also if it is excused: what calls it has its answers to go by
+        if broken and ready.can_shrink:
+            report.exercises[i] = ready.excuse(result, OneByOne(sitting), broken, tiers)
 
 
 def _explain_missing(report: Report, submission: Submission) -> None:

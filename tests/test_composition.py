@@ -68,3 +68,12 @@ def test_a_function_that_calls_a_students_own(week06):
     factors = (2, 1, 1)
     for got, right, factor in zip(reply["gradients"], expected["gradients"], factors, strict=True):
         torch.testing.assert_close(got, factor * right)
+
+
+def test_a_function_that_calls_a_students_own_through_another(week06):
+    x_q, x_kv = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).unbind()
+    weights = [torch.eye(4)] * 3
+    session = Student({"attention_weights": with_another_scale})
+    mine = composed(week06["cross_attention"], ["attention_weights"], session)
+    expected = transformers.cross_attention(2 * x_q, x_kv, *weights)
+    torch.testing.assert_close(mine(x_q, x_kv, *weights), expected)
