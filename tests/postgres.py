@@ -47,7 +47,7 @@ def server(folder: Path) -> Iterator[str]:
     options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
     run(pg_ctl, "--pgdata", str(data), "--wait", "--log", str(folder / "log"), "--options", options, "start")
     try:
-        yield f"postgresql://grader@/postgres?host={folder}"
+        yield f"postgresql+psycopg2://grader@/postgres?host={folder}"
     finally:
         stop = [pg_ctl, "--pgdata", str(data), "--mode", "immediate", "stop"]
         subprocess.run(stop, user=user, cwd="/", capture_output=True, check=False)

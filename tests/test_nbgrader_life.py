@@ -105,7 +105,7 @@ def test_a_week_from_nothing_to_feedback(tmp_path: Path) -> None:
     archive = course / "downloaded" / WEEK / "archive"
     archive.mkdir(parents=True)
     with zipfile.ZipFile(archive / "class.zip", "w") as file:
-        file.write(desk / WEEK / f"{WEEK}.ipynb", f"bob_{WEEK}.ipynb")
+        file.write(desk / WEEK / f"{WEEK}.ipynb", f"bob_2020-01-01-10-00-00_{WEEK}.ipynb")
     teacher(f"nbgrader zip_collect {WEEK}")
 
     teacher(f"nbgrader autograde {WEEK}")
