@@ -264,7 +264,7 @@ def grade(
     for path in submissions:
         if not os.path.lexists(path):
             raise click.UsageError(f"there is no {plain(str(path), 300)}")
-    with tempfile.TemporaryDirectory(prefix="autograder-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="submissions-") as scratch:
         try:
             handed_in = find_submissions(submissions, name, Path(scratch))
         except OSError as error:

@@ -362,10 +362,10 @@ def test_a_list_of_members_that_is_too_long_is_not_read(into: Path, monkeypatch:
 def test_a_header_of_a_tar_is_not_read_into_memory_whatever_its_size(kind: bytes, into: Path) -> None:
     header = tarfile.TarInfo("header")
     header.type = kind
-    for size in (archives.MAX_HEADER + 1, 1 << 40):
+    for size, reason in ((archives.MAX_HEADER + 1, "too long"), (1 << 40, "unpacks to more than")):
         header.size = size
         data = header.tobuf(tarfile.GNU_FORMAT) + b"0" * 200_000
-        assert undone(data, into, "a.tar")[1].refused
+        assert reason in reasons(undone(data, into, "a.tar")[1])[0]
 
 
 def test_sparse_files_stay_unwritten(into: Path) -> None:
@@ -382,7 +382,7 @@ def test_a_size_that_can_not_be_ends_a_tar(size: int, into: Path) -> None:
     wrong.size = size
     data = tarred({"a.py": b"1"})[:1024] + wrong.tobuf(tarfile.GNU_FORMAT) + bytes(2048)
     files, result = undone(data, into, "a.tar")
-    assert files["a.py"] == b"1" and len(result.refused) >= 1
+    assert files == {"a.py": b"1"} and len(result.refused) == 1
 
 
 # Damage

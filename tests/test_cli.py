@@ -122,7 +122,7 @@ def test_a_hostile_class_is_graded_from_its_own_folder(tmp_path: Path) -> None:
     assert not (folder / "hijacked").exists()
     assert not OBEYED.search(done.stdout + done.stderr)
     assert "../../escaped.py: its name leads out" in done.stderr and "called [link=attacker" in done.stderr
-    assert not list(tmp_path.rglob("escaped*")) and not list(scratch.glob("autograder-*"))
+    assert not list(tmp_path.rglob("escaped*")) and not list(scratch.iterdir())
     reports = {r.student: r for r in map(Report.load, out.glob("*.json"))}
     names = ["=1+1", "[link=attacker.example][red]x_[2J", "ada", "broken", "deep", "link"]
     assert sorted(reports) == sorted([*names, "multiprocessing", "struct", "torch"])
