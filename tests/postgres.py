@@ -1,4 +1,4 @@
-"""A PostgreSQL server for a test: started in a folder, listening on a socket in it, gone afterwards."""
+"""A PostgreSQL server for a test: in a folder of its own, listening on a socket there, gone afterwards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def _program(name: str) -> str | None:
 
 
 @contextlib.contextmanager
-def server(folder: Path) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The URL of an empty database on a new server; the test is skipped where there is none to be had."""
     initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
     if initdb is None or pg_ctl is None:
@@ -29,11 +30,9 @@ def server(folder: Path) -> Iterator[str]:
         pytest.skip("no psycopg2 here: pip install psycopg2-binary")
     # The server refuses to run as root: it gets an account of its own, or nobody's.
     user = _account() if os.getuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # a short path: sockets have no room for long ones
     data = folder / "data"
     data.mkdir()
-    for path in (folder, *list(folder.parents)[:2]):
-        if user is not None:
-            path.chmod(path.stat().st_mode | 0o011)
     if user is not None:
         shutil.chown(data, user)
         shutil.chown(folder, user)
@@ -43,14 +42,25 @@ def server(folder: Path) -> Iterator[str]:
         if made.returncode:
             pytest.skip(f"PostgreSQL does not start here: {(made.stderr or made.stdout).strip()[-300:]}")
 
-    run(initdb, "--pgdata", str(data), "--username", "grader", "--auth", "trust", "--no-sync")
-    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-    run(pg_ctl, "--pgdata", str(data), "--wait", "--log", str(folder / "log"), "--options", options, "start")
+    stop = [pg_ctl, "--pgdata", str(data), "--mode", "immediate", "stop"]
     try:
+        run(initdb, "--pgdata", str(data), "--username", "grader", "--auth", "trust", "--no-sync")
+        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+        run(
+            pg_ctl,
+            "--pgdata",
+            str(data),
+            "--wait",
+            "--log",
+            str(folder / "log"),
+            "--options",
+            options,
+            "start",
+        )
         yield f"postgresql+psycopg2://grader@/postgres?host={folder}"
     finally:
-        stop = [pg_ctl, "--pgdata", str(data), "--mode", "immediate", "stop"]
         subprocess.run(stop, user=user, cwd="/", capture_output=True, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _account() -> str:

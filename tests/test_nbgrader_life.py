@@ -118,7 +118,8 @@ def test_a_week_from_nothing_to_feedback(tmp_path: Path) -> None:
     assert _grades(course) == by_nbgrader
 
     teacher(f"nbgrader generate_feedback {WEEK}")
-    teacher(f"nbgrader release_feedback {WEEK}")
+    # nbgrader releases feedback for what came through the exchange; bob's page is handed on otherwise.
+    teacher(f"nbgrader release_feedback {WEEK} --CourseDirectory.student_id_exclude=bob")
     page = (course / "feedback" / "bob" / WEEK / f"{WEEK}.html").read_text()
     assert "You add the squares up" in page
     student(f"nbgrader fetch_feedback {WEEK}")
@@ -127,9 +128,9 @@ def test_a_week_from_nothing_to_feedback(tmp_path: Path) -> None:
     assert (course / "reports" / WEEK / "bob.html").is_file()
 
     hidden = (course / "assignments" / WEEK / "hidden_checks.py").read_text()
-    telling = [line.strip() for line in hidden.splitlines() if "f(x, y)" in line or "import " in line]
+    telling = [line.strip() for line in hidden.splitlines() if "f(x, y)" in line]
     assert telling
-    released = [p.read_text(errors="replace") for p in (desk / WEEK).iterdir()]
+    released = [p.read_text(errors="replace") for p in desk.rglob("*") if p.is_file()]
     with sqlite3.connect(course / "gradebook.db") as db:
         released += [source or "" for (source,) in db.execute("select source from source_cell")]
     released.append(html.unescape(re.sub("<[^>]+>", "", page)))
@@ -137,9 +138,9 @@ def test_a_week_from_nothing_to_feedback(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a database on a PostgreSQL server that was started for this test."""
-    with server(tmp_path_factory.mktemp("postgres")) as url:
+    with server() as url:
         yield url
 
 

@@ -413,6 +413,7 @@ def _round(
                 running[pool.submit(work, root, job, old, exercises)] = i
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future.result()
+        pool.shutdown()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
