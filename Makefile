@@ -9,7 +9,7 @@ export MKL_NUM_THREADS := 1
 # nbgrader calls alembic by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint qualify bench install clean
+.PHONY: demo test lint fuzz qualify bench install clean
 
 install: $(READY)
 
@@ -30,6 +30,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz_wire.py
 
 qualify: $(READY)
 	$(BIN)/autograder qualify all
