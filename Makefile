@@ -9,7 +9,7 @@ export MKL_NUM_THREADS := 1
 # nbgrader calls alembic by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-nbgrader lint qualify bench install clean
+.PHONY: demo test test-nbgrader lint fuzz qualify bench install clean
 
 install: $(READY)
 
@@ -34,6 +34,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz_wire.py
 
 qualify: $(READY)
 	$(BIN)/autograder qualify all

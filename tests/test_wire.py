@@ -5,37 +5,18 @@ from __future__ import annotations
 import collections
 import enum
 import math
-import random
 import socket
 import struct
 import time
-import tracemalloc
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from fuzz_wire import frugal
 
 from autograder import wire
 from autograder.probes import Generator, Probe
-
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**4094), 2**4094)
-    | st.floats()
-    | st.complex_numbers()
-    | st.text(st.characters(exclude_categories=["Cs"]))
-    | st.binary()
-)
-keys = st.text(st.characters(exclude_categories=["Cs"])) | st.tuples(st.text("ab"), st.integers())
-values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(keys, inner),
-    max_leaves=20,
-)
 
 
 def same(a: object, b: object) -> bool:
@@ -57,12 +38,6 @@ def same(a: object, b: object) -> bool:
 
 def round_trip(value: object) -> object:
     return wire.decode(wire.encode(value))
-
-
-@given(values)
-@settings(deadline=None)
-def test_values_cross_unchanged(value):
-    assert same(value, round_trip(value))
 
 
 @pytest.mark.parametrize("dtype", wire._DTYPES, ids=str)
@@ -154,6 +129,7 @@ class Point(NamedTuple):
         (collections.OrderedDict(a=1), {"a": 1}),
         (collections.Counter("aab"), {"a": 2, "b": 1}),
         ({("a", 1): 2}, {("a", 1): 2}),
+        ({np.int64(3): 1, (np.int32(1), "a"): 2}, {3: 1, (1, "a"): 2}),
         (torch.float64, torch.float64),
     ],
 )
@@ -174,6 +150,11 @@ def test_probes_cross_to_the_guest_and_not_back():
             wire.decode(wire.encode(value), back)
 
 
+class Silent:
+    def __repr__(self) -> str:
+        raise OSError
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -188,6 +169,9 @@ def test_probes_cross_to_the_guest_and_not_back():
         ({1.5: 0}, "the key 1.5"),
         ({True: 0}, "the key True"),
         ({(1.5,): 0}, "the key"),
+        ({10**5000: 0}, "value[<int>]: an integer of more than 4096 bits"),
+        ({(10**5000, 1.5): 0}, "the key <tuple>"),
+        ({Silent(): 0}, "the key <Silent>"),
         (torch.zeros((1,) * 17), "too large"),
         (torch.zeros(1).expand(1 << 40), "too large"),
         (torch.zeros(0, 1 << 40), "too large"),
@@ -205,6 +189,27 @@ def test_what_cannot_cross_is_named_with_its_place(value, message):
     with pytest.raises(wire.Unsendable) as error:
         wire.encode(value)
     assert any(part in str(error.value) for part in message.split("|"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]), "without plain data"),
+        (
+            lambda: torch.nested.nested_tensor([torch.ones(1), torch.ones(2)], layout=torch.jagged),
+            "without plain data",
+        ),
+        (lambda: torch.masked.masked_tensor(torch.ones(1), torch.tensor([True])), "without plain data"),
+        (lambda: torch.eye(2).to_sparse_csr(), "torch.sparse_csr"),
+        (lambda: torch.ones(2).to_mkldnn(), "torch._mkldnn"),
+        (lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.quint8), "torch.quint8"),
+        (lambda: torch.zeros(2, dtype=torch.complex32), "torch.complex32"),
+    ],
+)
+def test_tensors_of_no_plain_make_cannot_cross(make, message):
+    with pytest.raises(wire.Unsendable, match=f"value\\[0\\]: a tensor .*{message}"):
+        wire.encode([make()])
 
 
 def test_a_list_in_itself_cannot_cross():
@@ -288,23 +293,6 @@ def test_every_truncation_is_refused():
             wire.decode(data[:end])
 
 
-def test_random_bytes_decode_or_are_refused_and_nothing_else():
-    rng = random.Random(0)
-    good = wire.encode(
-        {"value": [torch.arange(5), torch.ones(2, 3, dtype=torch.bool), 1.5], "after": ({"a": "b"}, 2**70)}
-    )
-    for _ in range(3000):
-        data = bytearray(good)
-        for _ in range(rng.randint(1, 4)):
-            data[rng.randrange(len(data))] = rng.randrange(256)
-        if rng.random() < 0.2:
-            data = bytearray(rng.randbytes(rng.randint(0, 40)))
-        try:
-            wire.decode(data)
-        except wire.WireError:
-            continue
-
-
 @pytest.mark.parametrize("item", [b"N", b"d" + COUNT(0), b"i" + bytes(8), tensor_bytes(8, 0)])
 def test_floods_of_small_values_are_refused(item):
     limits = wire.Limits(values=1000, tensors=100)
@@ -322,19 +310,14 @@ def test_floods_of_small_values_are_refused(item):
         b"b" + COUNT(2**32 - 1),
         b"d" + COUNT(2**32 - 1),
         b"I" + COUNT(2**32 - 1),
+        b"x\x09\1" + struct.pack("<Q", 2**16),
         b"x\x09\1" + struct.pack("<Q", 2**22),
         b"x\x09\2" + struct.pack("<QQ", 2**22, 2**20),
     ],
 )
 def test_nothing_is_allocated_for_what_is_only_announced(data):
-    tracemalloc.start()
-    try:
-        with pytest.raises(wire.WireError):
-            wire.decode(data)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 1 << 16
+    with frugal(len(data)), pytest.raises(wire.WireError):
+        wire.decode(data)
 
 
 def test_frames_keep_their_numbers_and_order():
@@ -369,17 +352,3 @@ def test_an_announced_size_above_the_limit_is_refused_before_it_is_read():
     frames.feed(struct.pack("<QQ", 2**40, 1))
     with pytest.raises(wire.WireError, match="are allowed"):
         frames.next()
-
-
-def test_frames_are_cut_wherever_the_stream_is_split():
-    payloads = [wire.encode(v) for v in (None, "a" * 100, torch.ones(50))]
-    stream = b"".join(wire.frame(i, p) for i, p in enumerate(payloads))
-    for step in (1, 7, 64, len(stream)):
-        frames = wire.Frames(wire.Limits())
-        got = []
-        for start in range(0, len(stream), step):
-            frames.feed(stream[start : start + step])
-            while (frame := frames.next()) is not None:
-                got.append(frame)
-        assert got == list(enumerate(payloads))
-        assert frames.pending == 0
