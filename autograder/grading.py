@@ -97,6 +97,7 @@ def grade_submission(
         report.times["notebook"] = round(time.perf_counter() - begun, 3)
         for i, exercise in enumerate(ready.week.exercises):
             progress(exercise.name)
+            sitting.begin()
             report.exercises[i] = ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
         _excuse(ready, report, sitting)
         report.cells = cell_problems(sitting)
@@ -145,7 +146,9 @@ def cell_problems(sitting: Sitting) -> list[CellProblem]:
     for i, result in enumerate(sitting.results):
         if i in sitting.fatal:
             death = sitting.fatal[i]
-            message = f"{death.detail}; the cell was left out and the others were run in a fresh process"
+            what = "it and all cells after it were" if i == sitting.end else "the cell was"
+            rest = "those before it" if i == sitting.end else "the others"
+            message = f"{death.detail}; {what} left out and {rest} were run in a fresh process"
             problems.append(CellProblem(i + 1, death.kind, message))
         for output in (result or {}).get("outputs", ()):
             if output["output_type"] == "error":
@@ -164,6 +167,7 @@ def _excuse(ready: Bench, report: Report, sitting: Sitting) -> None:
         result = report.exercises[i]
         broken = [name for name in exercise.uses if name in wrong]
         if broken and result.status in ("failed", "partial") and ready.can_shrink:
+            sitting.begin()
             report.exercises[i] = result = ready.excuse(result, OneByOne(sitting), broken, tiers)
         if result.status in ("failed", "partial") and not exercise.is_class:
             wrong.append(exercise.name)

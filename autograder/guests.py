@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, TypeVar
@@ -35,7 +35,7 @@ from autograder.calls import Reply, Request
 from autograder.confinement import Limits
 from autograder.zygote import CONTROL, OUT_OF_MEMORY
 
-__all__ = ["Guest", "GuestDied", "Limits", "Zygote", "ZygoteFailed"]
+__all__ = ["Allowance", "Guest", "GuestDied", "Limits", "Zygote", "ZygoteFailed"]
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,20 @@ class GuestDied(Exception):
     def __init__(self, kind: str, detail: str, answered: list[Any]) -> None:
         super().__init__(detail)
         self.kind, self.detail, self.answered = kind, detail, answered
+
+
+@dataclass
+class Allowance:
+    """CPU seconds that several requests may take together, be they to guests that follow each other."""
+
+    seconds: float
+    what: str  # that they are for
+    spent: float = 0.0
+
+    @property
+    def overrun(self) -> str:
+        """What to say once it is used up, until then nothing."""
+        return f"took more than {self.seconds:g} s in {self.what}" if self.spent > self.seconds else ""
 
 
 @functools.cache
@@ -233,6 +247,8 @@ class Guest:
         self.alive = True
         self._zygote = zygote
         self._cpu = 0.0
+        self._reading = 0.0  # CPU seconds of ours
+        self._waited = 0.0  # seconds in which replies were late for no good reason
         self._number = 1
         self._cells: list[CellResult] = []
         self._frames = wire.Frames(wire.Limits(frame_bytes=limits.frame_bytes, probes=False))
@@ -264,11 +280,12 @@ class Guest:
         """The CPU time that the guest has used; once it has ended, with that of its own children."""
         return self._clock.cpu() if self.alive else self._cpu
 
-    def run(self, cells: Sequence[Cell]) -> list[CellResult]:
+    def run(self, cells: Sequence[Cell], together: Allowance | None = None) -> list[CellResult]:
         """Run the cells in order; a cell that raises does not stop the ones after it.
 
         Args:
             cells: {"source": ..., "id": ...} of each code cell.
+            together: what they may take; by default the limit for a notebook.
 
         Returns:
             {"outputs": [...], "execution_count": n} of each, outputs as in nbformat 4.
@@ -288,17 +305,20 @@ class Guest:
             return result
 
         request = {"op": "run", "cells": [{"source": c["source"], "id": c["id"]} for c in cells]}
-        return self._exchange(
-            request, len(cells), take, "cell", self.limits.cell_cpu, self.limits.notebook_cpu
-        )
+        together = together or Allowance(self.limits.notebook_cpu, "all cells")
+        return self._exchange(request, len(cells), take, "cell", self.limits.cell_cpu, together)
 
     def perform(
-        self, requests: Sequence[Request], heard: Callable[[int, Reply], None] | None = None
+        self,
+        requests: Sequence[Request],
+        heard: Callable[[int, Reply], None] | None = None,
+        together: Allowance | None = None,
     ) -> list[Reply]:
         """The replies to calls (see calls.py), in order.
 
         Args:
             heard: called with each reply as it comes and its place, while the guest goes on with the next.
+            together: what these calls may take with others; on top of what one may.
 
         Raises:
             GuestDied: with the replies that came before; the next request is the one that ended it.
@@ -311,7 +331,8 @@ class Guest:
                 heard(index, reply)
             return reply
 
-        return self._exchange(request, len(requests), take, "call", self.limits.call_cpu)
+        together = together or Allowance(float("inf"), "all calls")
+        return self._exchange(request, len(requests), take, "call", self.limits.call_cpu, together)
 
     def kill(self) -> None:
         """End the guest; its process, its children and its files are gone afterwards."""
@@ -319,7 +340,13 @@ class Guest:
             with contextlib.suppress(ZygoteFailed):
                 self._end(0)
 
+    @property
+    def _taken(self) -> float:
+        """The seconds that count against an allowance."""
+        return self.cpu_seconds + self._reading + self._waited / self.limits.wall_factor
+
     def _end(self, patience: float) -> dict[str, Any]:
+        self._cpu = self._clock.cpu()
         self.alive = False
         self._socket.close()
         end = self._zygote._reap(patience)
@@ -333,7 +360,7 @@ class Guest:
         take: Callable[[Any, int], T],
         what: str,
         cpu_limit: float,
-        total_limit: float = float("inf"),
+        together: Allowance,
     ) -> list[T]:
         """Send one request and collect its `count` replies, each checked by `take` and within `cpu_limit`.
 
@@ -341,6 +368,7 @@ class Guest:
         """
         if not self.alive:
             raise RuntimeError("this guest has ended")
+        begun = self._taken - together.spent
         limits = wire.Limits(frame_bytes=self.limits.frame_bytes)
         first, self._number = self._number, self._number + count
         unsent = memoryview(wire.frame(first, wire.encode(request, limits)))
@@ -349,7 +377,7 @@ class Guest:
         try:
             if self._read(answered, lambda value, index: value, first, 0):
                 raise wire.WireError("it spoke before it was asked")
-            received, begun = 0, self._clock.cpu()
+            received = 0
             start: _Reading | None = None  # taken once a reply is not there at once
             while len(answered) < count:
                 used = self._clock.since(start) if start else None
@@ -359,15 +387,15 @@ class Guest:
                 if unsent and events & select.POLLOUT:
                     with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
                         unsent = unsent[self._socket.send(unsent) :]
-                before, size = len(answered), 0
+                before, size, late = len(answered), 0, 0.0
                 if events & ~select.POLLOUT:
+                    late = self._clock.since(start).idle if start else 0.0
                     size = self._read(answered, take, first, count)
                     received += size
                     if received > self.limits.exchange_bytes:
                         raise wire.WireError(f"it answered with more than {self.limits.exchange_bytes} bytes")
-                if len(answered) < count and self._clock.cpu() - begun > total_limit:
-                    self._overrun(f"used more than {total_limit:g} s of CPU time in all {what}s", answered)
                 if len(answered) > before:
+                    self._waited += late
                     start = None
                 elif start is None:
                     start = self._clock.read()
@@ -377,6 +405,9 @@ class Guest:
                     10 * wall if size else wall
                 ):  # its answer is on the way
                     self._overrun(f"waited for more than {wall:g} s in one {what}", answered)
+                together.spent = self._taken - begun
+                if len(answered) < count and together.overrun:
+                    self._overrun(together.overrun, answered)
             if self._frames.pending:
                 raise wire.WireError("it said more than it was asked")
         except wire.WireError as error:
@@ -386,6 +417,8 @@ class Guest:
             raise GuestDied("protocol", f"the guest broke the protocol: {error}", unspoilt) from None
         except EOFError:
             self._died(answered)
+        finally:
+            together.spent = self._taken - begun
         return answered
 
     def _read(self, answered: list[T], take: Callable[[Any, int], T], first: int, count: int) -> int:
@@ -408,7 +441,9 @@ class Guest:
             number, payload = frame
             if len(answered) >= count or number != first + len(answered):
                 raise wire.WireError(f"frame {number} answers nothing")
+            begun = time.process_time()
             value = wire.decode(payload, wire.Limits(frame_bytes=self.limits.frame_bytes, probes=False))
+            self._reading += time.process_time() - begun
             answered.append(take(value, len(answered)))
         return len(data)
 

@@ -441,7 +441,7 @@ def explain(error: CallFailed) -> str:
 
 def _not_run(error: CallFailed) -> str:
     if error.kind in _DEATHS:
-        return f"not run, because of an earlier call: {error}"
+        return f"not run, because of an earlier call: {str(error).removeprefix('not run: ')}"
     return "not run: " + ("the function is not there" if error.kind == "missing" else "it is not written yet")
 
 
