@@ -14,6 +14,7 @@ from typing import Any
 from autograder.domains import Domain
 
 TIERS = ("public", "hidden", "gpu", "slow")
+CONSEQUENCES = ("advisory", "binding")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Exercise:
 
     `inputs` maps parameters to domains; floating tensors without one are real. For a class the
     parameters are those of the constructor, and `methods` says with what its methods are called.
+    `forbids` maps what an answer may not use to what that costs, one of `CONSEQUENCES`.
     """
 
     reference: Any  # a function or a class
@@ -32,6 +34,7 @@ class Exercise:
     uses: tuple[str, ...] = ()
     points: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, str] = field(default_factory=dict)
+    forbids: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -56,6 +59,7 @@ def exercise(
     uses: Sequence[str] = (),
     points: Mapping[str, int] | None = None,
     without: Mapping[str, str] | None = None,
+    forbids: Mapping[str, str] | None = None,
 ) -> Exercise:
     """Declare an exercise; everything that the reference's signature says need not be said again.
 
@@ -69,7 +73,13 @@ def exercise(
         uses: earlier exercises that a student's answer is likely to call.
         points: points of the battery's checks where they differ from `battery.POINTS`.
         without: checks of the battery to leave out, each with the reason.
+        forbids: functions, methods and modules that an answer may not use, such as "torch.logsumexp" and
+            "torch.Tensor.logsumexp", each "advisory" (a remark) or "binding" (it costs the points). A rule
+            about the notebook's text: see forbidden.py.
     """
+    for name, consequence in (forbids or {}).items():
+        if consequence not in CONSEQUENCES:
+            raise ValueError(f"forbids: {name!r} is {consequence!r}, not one of {', '.join(CONSEQUENCES)}")
     if not isinstance(differentiable, bool):
         differentiable = tuple(differentiable)
     return Exercise(
@@ -81,6 +91,7 @@ def exercise(
         tuple(uses),
         points or {},
         without or {},
+        forbids or {},
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from autograder import __version__
+from autograder import __version__, forbidden
 from autograder.course import Course
 from autograder.judge import Bench
 from autograder.results import CellProblem, ExerciseResult, Report
@@ -100,6 +100,7 @@ def grade_submission(
             sitting.begin()
             report.exercises[i] = ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
         _excuse(ready, report, sitting)
+        _forbid(ready, report, submission)
         report.cells = cell_problems(sitting)
         _explain_missing(report, submission)
     except Exception as error:
@@ -173,6 +174,20 @@ def _excuse(ready: Bench, report: Report, sitting: Sitting) -> None:
             wrong.append(exercise.name)
 
 
+def _forbid(ready: Bench, report: Report, submission: Submission) -> None:
+    """Say which answers use what they may not, and take the points where that is binding."""
+    sources = [c.source for c in submission.code]
+    for exercise, result in zip(ready.week.exercises, report.exercises, strict=True):
+        found = forbidden.uses(sources, exercise.name, exercise.forbids) if exercise.forbids else []
+        result.notes += forbidden.remarks(found, exercise.forbids)
+        if result.score and any(exercise.forbids[use.name] == "binding" for use in found):
+            result.score, result.status = 0, "failed"
+            for check in result.checks:
+                if check.points:
+                    check.points = 0
+                    check.message = "passed, but it counts only without what this exercise forbids"
+
+
 def _explain_missing(report: Report, submission: Submission) -> None:
     """Say of a missing function what kept its cell from defining it, or what the cell defines instead."""
     broken = [c for c in report.cells if c.name != "NotImplementedError" and c.message]
@@ -200,10 +215,8 @@ def _explain_missing(report: Report, submission: Submission) -> None:
 
 def _defined(source: str) -> list[str]:
     """The functions and classes that a cell defines."""
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError):
-        return []
+    tree = forbidden.parsed(source)
+    body = tree.body if tree else []
     return [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
 
 
