@@ -13,6 +13,7 @@ import click
 from autograder import __version__
 
 if TYPE_CHECKING:
+    from autograder.confinement import Level
     from autograder.course import Course
     from autograder.guests import Limits
     from autograder.qualify import Qualification
@@ -173,6 +174,12 @@ def check(notebook: Path, checks: Path | None) -> None:
 )
 @click.option("--call-seconds", type=float, default=5.0, show_default=True, help="CPU limit of one call.")
 @click.option("--cell-seconds", type=float, default=60.0, show_default=True, help="CPU limit of one cell.")
+@click.option("--require-confinement", is_flag=True, help="Refuse unless guests are boxed and sealed.")
+@click.option(
+    "--allow-unconfined",
+    is_flag=True,
+    help="Grade with hidden checks even where guests can't be sealed: their code could write its own grade.",
+)
 @COURSE
 def grade(
     week: str,
@@ -182,6 +189,8 @@ def grade(
     jobs: int | None,
     call_seconds: float,
     cell_seconds: float,
+    require_confinement: bool,
+    allow_unconfined: bool,
     course: Path | None,
 ) -> None:
     """Grade SUBMISSIONS of WEEK: files, folders, or an nbgrader submitted/ tree.
@@ -202,8 +211,30 @@ def grade(
     if not students:
         raise click.UsageError(f"no submission of {name} in {', '.join(map(str, submissions))}")
     limits = dataclasses.replace(Limits(), call_cpu=call_seconds, cell_cpu=cell_seconds)
-    reports = _grade(found, name, students, out, tier, limits, jobs)
+    level = _confined(found, name, tier, require_confinement, allow_unconfined)
+    reports = _grade(found, name, students, out, tier, limits, jobs, level)
     _exit(reports)
+
+
+def _confined(course: Course, week: str, tier: str, require: bool, allow: bool) -> Level:
+    """The best level that this machine has; says what is missing, and refuses where it is too little."""
+    from autograder.confinement import Level, levels
+    from autograder.grading import secret_files
+    from autograder.guests import settle
+
+    level, failures = settle(tuple(secret_files(course.root, week)))
+    missing = "".join(f"\n  {reason}" for reason in (*levels.lacking(level), *failures))
+    if require and not level.at_least(Level("container", "uid")):
+        raise click.UsageError(f"guests are not confined as required ({level}):{missing}")
+    if level.seal == "none" and tier != "public" and not allow:
+        raise click.UsageError(
+            f"guests can't be sealed here ({level}), so that students' code could read the hidden checks and "
+            f"write its own grade:{missing}\nGrade where they can be (autograder doctor says how), with --tier "
+            "public, or with --allow-unconfined."
+        )
+    if missing:
+        click.echo(f"guests run with {level}; better would need:{missing}", err=True)
+    return level
 
 
 def _grade(
@@ -214,6 +245,7 @@ def _grade(
     tier: str,
     limits: Limits,
     jobs: int | None,
+    level: Level,
 ) -> list[Report]:
     """Grade with a progress bar and write the reports as they come."""
     import os
@@ -232,7 +264,7 @@ def _grade(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(f"grading {week}", total=len(students))
-        for report in grade_all(course.root, week, students, tier, limits, jobs):
+        for report in grade_all(course.root, week, students, tier, limits, jobs, level):
             write_atomically(out / f"{report.student}.json", report.to_json())
             progress.advance(task)
             progress.update(task, description=f"grading {week}: {plain(report.student)}")
@@ -408,7 +440,8 @@ def demo(out: Path, jobs: int | None, course: Path | None) -> None:
     click.echo(f"building {name} and a class that hands it in ...", err=True)
     students = hand_in(found.week(name), out / "submitted")
     limits = dataclasses.replace(Limits(), call_cpu=2.0, cell_cpu=10.0, memory_bytes=1 << 30)
-    reports = _grade(found, name, students, out / "reports", "hidden", limits, jobs)
+    level = _confined(found, name, "hidden", require=False, allow=True)
+    reports = _grade(found, name, students, out / "reports", "hidden", limits, jobs, level)
     pages.write(out / "reports", reports)
     click.echo(f"\nopen {out / 'reports' / 'index.html'} in a browser")
     if any(r.status == "fault" for r in reports):

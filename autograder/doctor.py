@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from autograder import __version__
+from autograder.confinement import BOXES, SEALS, Level, levels
+from autograder.course import Course, CourseError
+from autograder.grading import secret_files
+from autograder.guests import GuestDied, Zygote, ZygoteFailed, settle
 
 
 @dataclass(frozen=True)
@@ -45,25 +49,21 @@ def findings(course: Path | None) -> Iterator[Finding]:
         except importlib.metadata.PackageNotFoundError:
             hint = f"not installed, needed {why}: pip install 'genai-autograder[instructor]'"
             yield Finding(package, False, hint, optional=package == "nbgrader")
-    yield _course(course)
-    yield from _guests()
-
-
-def _course(path: Path | None) -> Finding:
-    from autograder.course import Course, CourseError
-
+    secrets: list[Path] = []
     try:
-        course = Course.find(path)
-        return Finding("course", True, f"{course.root} ({course.title}; {len(course.names)} weeks)")
+        found = Course.find(course)
+        detail = f"{found.root} ({found.title}; {len(found.names)} weeks)"
+        yield Finding("course", True, detail)
+        secrets = [path for name in found.names for path in secret_files(found.root, name)]
     except CourseError as error:
-        return Finding("course", False, str(error), optional=True)
+        yield Finding("course", False, str(error), optional=True)
+    yield from _guests(tuple(dict.fromkeys(secrets)))
 
 
-def _guests() -> Iterator[Finding]:
-    from autograder.guests import GuestDied, Zygote, ZygoteFailed
-
+def _guests(secrets: tuple[Path, ...]) -> Iterator[Finding]:
     try:
-        with Zygote() as zygote:
+        level, failures = settle(secrets)
+        with Zygote(level=level, secrets=secrets) as zygote:
             begun = time.perf_counter()
             with zygote.guest() as guest:
                 guest.run([{"source": "def double(x):\n    return 2 * x", "id": "a"}])
@@ -71,15 +71,33 @@ def _guests() -> Iterator[Finding]:
             took = 1000 * (time.perf_counter() - begun)
             ok = "value" in answer and float(answer["value"]) == 42
             yield Finding("guest", ok, f"forked, ran a cell, answered and was cleaned up in {took:.0f} ms")
-            level = zygote.level
     except (ZygoteFailed, GuestDied) as error:
         yield Finding("guest", False, str(error))
         return
-    confined = level.seal != "none"
-    detail = f"{level}" + (
-        ""
-        if confined
-        else ": guests are processes of their own with limits, but could read what you can; grade only "
-        "submissions that you would run yourself"
+    yield from _confinement(level, failures)
+
+
+def _confinement(level: Level, failures: Sequence[str]) -> Iterator[Finding]:
+    """The level, and for each box and seal that this machine lacks why, and how to get it."""
+    for name in BOXES[:-1]:
+        reason = levels.why_no_box(name)
+        yield Finding(f"box {name}", not reason, reason or "works", optional=True)
+    for name in SEALS[:-1]:
+        reason = levels.why_no_seal(name)
+        yield Finding(f"seal {name}", not reason, reason or "works", optional=True)
+    for failure in failures:
+        yield Finding("confinement", False, failure, optional=True)
+    yield Finding(
+        "confinement", level.seal != "none", f"guests run with {level}{_meaning(level)}", optional=True
     )
-    yield Finding("confinement", confined, detail, optional=True)
+
+
+def _meaning(level: Level) -> str:
+    if level.seal == "none":
+        return (
+            ": they are processes of their own with limits, but could read what you can and write their own "
+            "grade; hidden checks need --allow-unconfined"
+        )
+    if level.box == "none":
+        return ": they can't reach the grade or a secret; a box would hide the machine's other processes, too"
+    return ", tried just now: what is forbidden failed in a throw-away guest"

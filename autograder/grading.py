@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from autograder import __version__, forbidden
-from autograder.course import Course
+from autograder.course import CONFIG, Course
 from autograder.judge import Bench
 from autograder.results import CellProblem, ExerciseResult, Report
 from autograder.trials import LocalReplayer
 
 if TYPE_CHECKING:
+    from autograder.confinement import Level
     from autograder.guests import Limits, Zygote
     from autograder.replay import Sitting
     from autograder.submissions import Submission
@@ -85,7 +86,7 @@ def grade_submission(
     from autograder.replay import Sitting
 
     begun = time.perf_counter()
-    report = _empty_report(ready, submission, zygote, tier)
+    report = _empty_report(ready, submission, zygote.level, tier)
     if submission.problems:
         report.status = "unreadable"
         report.problems = list(submission.problems)
@@ -104,10 +105,7 @@ def grade_submission(
         report.cells = cell_problems(sitting)
         _explain_missing(report, submission)
     except Exception as error:
-        report.status = "fault"
-        report.problems.append(
-            f"a fault of the grader, not of the submission: {type(error).__name__}: {error}"
-        )
+        _fault(report, error)
     finally:
         sitting.close()
     if any(e.status == "fault" for e in report.exercises):
@@ -118,7 +116,12 @@ def grade_submission(
     return report
 
 
-def _empty_report(ready: Bench, submission: Submission, zygote: Zygote, tier: str) -> Report:
+def _fault(report: Report, error: Exception) -> None:
+    report.status = "fault"
+    report.problems.append(f"a fault of the grader, not of the submission: {type(error).__name__}: {error}")
+
+
+def _empty_report(ready: Bench, submission: Submission, level: Level, tier: str) -> Report:
     week, tiers = ready.week, TIERS_UP_TO[tier]
     exercises = [
         ExerciseResult(e.name, 0, week.max_points(e.name, tiers), status="failed") for e in week.exercises
@@ -132,7 +135,7 @@ def _empty_report(ready: Bench, submission: Submission, zygote: Zygote, tier: st
         exercises=exercises,
         submission={"file": submission.path.name, "digest": submission.digest},
         tiers=list(tiers),
-        confinement={"box": zygote.level.box, "seal": zygote.level.seal},
+        confinement={"box": level.box, "seal": level.seal},
         corpus=ready.corpus_id(tiers),
         versions={"autograder": __version__, "python": platform.python_version(), "torch": torch.__version__},
     )
@@ -220,21 +223,36 @@ def _defined(source: str) -> list[str]:
     return [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
 
 
-def grade_path(root: Path, week: str, student: str, path: Path, tier: str, limits: Limits | None) -> Report:
+def grade_path(
+    root: Path, week: str, student: str, path: Path, tier: str, limits: Limits | None, level: Level
+) -> Report:
     """Grade one file with this process' own bench and zygote: the job of a worker."""
+    from autograder.guests import ZygoteFailed
     from autograder.submissions import read_submission
 
-    ready = bench(root, week)
-    return grade_submission(ready, read_submission(path, week, student), _zygote(), tier, limits)
+    ready, submission = bench(root, week), read_submission(path, week, student)
+    try:
+        zygote = _zygote(level, tuple(secret_files(root, week)))
+    except ZygoteFailed as error:
+        report = _empty_report(ready, submission, level, tier)
+        _fault(report, error)
+        return report
+    return grade_submission(ready, submission, zygote, tier, limits)
 
 
 @lru_cache(maxsize=1)
-def _zygote() -> Zygote:
+def _zygote(level: Level, secrets: tuple[Path, ...]) -> Zygote:
     from autograder.guests import Zygote
 
-    zygote = Zygote()
+    zygote = Zygote(level=level, secrets=secrets)
     atexit.register(zygote.close)
     return zygote
+
+
+def secret_files(root: Path, week: str) -> list[Path]:
+    """What no guest may read of a course: its seed, a week's checks, known answers and references."""
+    folders = (root / "assignments" / week, root / "solutions" / week, root / "reference_impl")
+    return [root / CONFIG, *(path for folder in folders for path in sorted(folder.glob("*.py")))]
 
 
 def grade_all(
@@ -244,6 +262,7 @@ def grade_all(
     tier: str = "hidden",
     limits: Limits | None = None,
     jobs: int = 1,
+    level: Level | None = None,
 ) -> Iterator[Report]:
     """Grade submissions, each in guests of its own; reports come as they are ready.
 
@@ -254,10 +273,14 @@ def grade_all(
         tier: "public" or "hidden".
         limits: of each guest.
         jobs: how many judges, each a process with a zygote.
+        level: how guests are confined; the best that holds on this machine if left out.
     """
+    from autograder.guests import settle
+
+    level = level or settle(tuple(secret_files(root, week))).level
     if jobs <= 1 or len(submissions) <= 1:
         for student, path in submissions:
-            yield grade_path(root, week, student, path, tier, limits)
+            yield grade_path(root, week, student, path, tier, limits, level)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
@@ -267,7 +290,8 @@ def grade_all(
         names = [e.name for e in bench(root, week).week.exercises]
         list(pool.map(_prepare, *zip(*((root, week, name, tier) for name in names), strict=True)))
         futures = [
-            pool.submit(grade_path, root, week, student, path, tier, limits) for student, path in submissions
+            pool.submit(grade_path, root, week, student, path, tier, limits, level)
+            for student, path in submissions
         ]
         for future in as_completed(futures):
             yield future.result()

@@ -17,6 +17,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -26,16 +27,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NoReturn, TypeVar
+from typing import IO, Any, NamedTuple, NoReturn, TypeVar
 
 from torch import Tensor
 
-from autograder import confinement, wire
+from autograder import wire
 from autograder.calls import Reply, Request
-from autograder.confinement import Limits
+from autograder.confinement import Level, Limits, box, levels, probe, scratch
+from autograder.confinement.seal import Seal
 from autograder.zygote import CONTROL, OUT_OF_MEMORY
 
-__all__ = ["Allowance", "Guest", "GuestDied", "Limits", "Zygote", "ZygoteFailed"]
+__all__ = ["Allowance", "Guest", "GuestDied", "Limits", "Zygote", "ZygoteFailed", "settle"]
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +55,13 @@ spec = importlib.util.spec_from_file_location(
 sys.modules["autograder"] = package = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(package)
 from autograder.zygote import main
-main(int(control))
+main(control)
 """
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
 _PACKAGE = Path(__file__).resolve().parent
 _START_SECONDS = 300.0
 _ANSWER_SECONDS = 60.0
+_LOOK_SECONDS = 0.25
 
 
 class ZygoteFailed(RuntimeError):
@@ -68,7 +72,8 @@ class GuestDied(Exception):
     """A guest ended, or had to be ended, before it had answered everything.
 
     Attributes:
-        kind: "time", "memory", "crashed" (a signal), "exited" or "protocol" (it sent what it should not).
+        kind: "time", "memory", "disk", "crashed" (a signal), "exited", or "protocol" (it sent what it
+            should not).
         detail: what happened, as a sentence.
         answered: the replies that came before, always fewer than were asked for.
     """
@@ -101,27 +106,33 @@ def _starter(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="autograder-zygotes")
 
 
-def _environment(scratch: Path) -> dict[str, str]:
-    """All that a zygote's environment holds, and so a guest's."""
-    return {
-        "PYTHONHASHSEED": "0",
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "HOME": str(scratch),
-        "TMPDIR": str(scratch),
-        "CUDA_VISIBLE_DEVICES": "",  # no driver may start threads in a process that forks
-    }
-
-
 class Zygote:
     """A clean process with everything imported, from which guests are forked, one at a time.
 
     A zygote that has died is replaced when the next guest is asked for, with an error in the log.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        level: Level | None = None,
+        secrets: Sequence[Path] = (),
+        bare: bool = False,
+    ) -> None:
+        """Start a zygote, and try in a throw-away guest that the level holds.
+
+        Args:
+            limits: of its guests.
+            level: how they are confined; the best that holds on this machine if left out.
+            secrets: files and folders that no guest may read.
+            bare: import nothing and run no notebooks: its guests can only be probed.
+
+        Raises:
+            ZygoteFailed: it doesn't start, or the level doesn't hold.
+        """
         self.limits = limits or Limits()
-        self.level = confinement.level()
+        self.level = level or settle(tuple(secrets)).level
+        self._secrets, self._bare = tuple(secrets), bare
         self._guest: Guest | None = None
         self._start()
 
@@ -164,43 +175,97 @@ class Zygote:
             self._process.kill()
             self._process.wait()
         self._log.close()
-        if self._folder.exists() and not confinement.delete(self._folder):
+        if self._folder.exists() and not scratch.delete(self._folder):
             log.error("%s could not be deleted", self._folder)
 
     def _start(self) -> None:
+        try:
+            how = levels.plan(self.level)
+        except ValueError as error:
+            raise ZygoteFailed(str(error)) from None
         self._spoilt = False
         self._number = 0
         self._folder = Path(tempfile.mkdtemp(prefix="autograder-"))
+        if how.uid:
+            os.chown(self._folder, how.uid, how.uid)
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._control, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-s", "-P", "-c", _START, str(_PACKAGE), str(theirs.fileno())]
-
-            def start() -> subprocess.Popen[bytes]:
-                return subprocess.Popen(
-                    confinement.box(command, self._folder),
-                    env=_environment(self._folder),
-                    cwd=self._folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._log,
-                    stderr=self._log,
-                    pass_fds=(theirs.fileno(),),
-                    start_new_session=True,
-                )
-
-            self._process = _starter(os.getpid()).submit(start).result()
         try:
-            self._expect(0, _START_SECONDS)
+            self._control = self._contained() if self.level.box == "container" else self._forked()
+            self._ask({"op": "start", "seal": _plain(how), "bare": self._bare}, seconds=_START_SECONDS)
+            if held := self._holes():
+                raise ZygoteFailed(f"{self.level} does not hold here: a guest could {', '.join(held)}")
         except ZygoteFailed:
             self.close()
             raise
+
+    def _forked(self) -> socket.socket:
+        """Start the process as a child in bubblewrap or in no box, on a socket that it inherits."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            inner = [sys.executable, "-s", "-P", "-c", _START, str(_PACKAGE), str(theirs.fileno())]
+            boxed = self.level.box == "bubblewrap"
+            command = box.bubblewrap(inner, self._folder, self.limits) if boxed else inner
+            self._run(command, box.environment(self._folder), (theirs.fileno(),))
+        return ours
+
+    def _contained(self) -> socket.socket:
+        """Start the process in a container, which connects to a socket in a folder that it is shown."""
+        meeting = self._folder / "meeting"
+        meeting.mkdir()
+        path = meeting / "control"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            meeting.chmod(0o755)
+            path.chmod(0o666)  # whoever the container's user is; the folder around it is the judge's alone
+            listener.listen(1)
+            listener.settimeout(0.2)
+            inner = ["python", "-s", "-P", "-m", "autograder.zygote", f"{box.INNER}/{path.name}"]
+            self._run(box.container(inner, meeting, self.limits), dict(os.environ), ())
+            deadline = time.monotonic() + _START_SECONDS
+            while time.monotonic() < deadline and self._process.poll() is None:
+                with contextlib.suppress(TimeoutError):
+                    control, _ = listener.accept()
+                    control.setblocking(True)
+                    return control
+        self._control = socket.socketpair()[0]  # for close()
+        raise ZygoteFailed(f"no zygote came out of the container: {self._log_tail()}")
+
+    def _run(self, command: Sequence[str], environment: dict[str, str], descriptors: tuple[int, ...]) -> None:
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                command,
+                env=environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=descriptors,
+                start_new_session=True,
+            )
+
+        self._process = _starter(os.getpid()).submit(start).result()
+
+    def _holes(self) -> list[str]:
+        """What a throw-away guest can do though the level promises that it can't."""
+        if self.level.seal == "none":
+            return []
+        with probe.Canary(self._secrets) as canary:
+            try:
+                with Guest(self, self.limits) as guest:
+                    found = set(guest.probe(canary.targets))
+            except GuestDied as death:
+                raise ZygoteFailed(f"a guest that was to try {self.level} failed: {death}") from death
+            found |= set(canary.harmed())
+        return sorted(found - probe.ALLOWED[self.level.seal])
 
     def _restart(self) -> None:
         self._guest = None
         self.close()
         self._start()
 
-    def _ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
+    def _ask(
+        self, request: dict[str, Any], descriptors: Sequence[int] = (), seconds: float = _ANSWER_SECONDS
+    ) -> dict[str, Any]:
         self._number += 1
         try:
             if descriptors:
@@ -211,7 +276,7 @@ class Zygote:
         except OSError as error:
             self._spoilt = True
             raise ZygoteFailed(f"the zygote can't be reached ({error}): {self._log_tail()}") from error
-        return self._expect(self._number, _ANSWER_SECONDS)
+        return self._expect(self._number, seconds)
 
     def _expect(self, number: int, seconds: float) -> dict[str, Any]:
         try:
@@ -239,6 +304,36 @@ class Zygote:
         return answer
 
 
+def _plain(how: Seal) -> dict[str, Any]:
+    return {**asdict(how), "read": list(how.read)}
+
+
+class Settled(NamedTuple):
+    """The best level that holds here, and what came of trying those that seemed better."""
+
+    level: Level
+    failures: tuple[str, ...]
+
+
+@functools.cache
+def settle(secrets: tuple[Path, ...] = ()) -> Settled:
+    """Find the best level by trying: the forbidden things, in a throw-away guest of each that seems to work.
+
+    Args:
+        secrets: files and folders that no guest may read.
+    """
+    failures: list[str] = []
+    for level in levels.candidates():
+        try:
+            Zygote(level=level, secrets=secrets, bare=True).close()
+        except ZygoteFailed as error:
+            failures.append(str(error))
+            log.error("%s", error)
+            continue
+        return Settled(level, tuple(failures))
+    raise ZygoteFailed(f"no guest can be made here: {'; '.join(failures)}")
+
+
 class Guest:
     """One student's process: it runs the cells of a notebook, then answers calls of its functions."""
 
@@ -254,16 +349,16 @@ class Guest:
         self._frames = wire.Frames(wire.Limits(frame_bytes=limits.frame_bytes, probes=False))
         self._socket, theirs = socket.socketpair()
         with theirs:
-            self.pid: int = zygote._ask({"op": "fork", "limits": asdict(limits)}, [theirs.fileno()])["pid"]
-        self._clock = _Clock(self.pid)
+            if hasattr(socket, "SO_PASSCRED"):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            pid = zygote._ask({"op": "fork", "limits": asdict(limits)}, [theirs.fileno()])["pid"]
         try:
-            hello = wire.receive(self._socket, CONTROL, time.monotonic() + _ANSWER_SECONDS)
-        except (OSError, EOFError, wire.WireError) as error:
+            self.pid = self._sender() or pid
+        except OSError as error:
             self.kill()
-            raise ZygoteFailed(f"a guest could not seal itself ({error})") from error
-        if hello != (0, {"ready": True}):
-            self.kill()
-            raise ZygoteFailed(f"a guest began with {hello!r:.200}")
+            raise ZygoteFailed(f"a guest did not begin ({error})") from error
+        self._clock = _Clock(self.pid)
+        self._look_next = time.monotonic() + _LOOK_SECONDS
         self._socket.setblocking(False)
         self._poll = select.poll()
 
@@ -334,6 +429,28 @@ class Guest:
         together = together or Allowance(float("inf"), "all calls")
         return self._exchange(request, len(requests), take, "call", self.limits.call_cpu, together)
 
+    def probe(self, targets: dict[str, Any]) -> list[str]:
+        """What the guest can do of what no guest may do. (See confinement/probe.py.)"""
+
+        def take(value: Any, index: int) -> list[str]:
+            _require(isinstance(value, list) and all(isinstance(v, str) for v in value), "no list of deeds")
+            return list(value)
+
+        unlimited = Allowance(float("inf"), "all probes")
+        return self._exchange({"op": "probe", "targets": targets}, 1, take, "probe", 30.0, unlimited)[0]
+
+    def _sender(self) -> int:
+        """Wait for the guest's first byte; its process's number as this process sees it, 0 if unknown."""
+        self._socket.settimeout(_ANSWER_SECONDS)
+        space = socket.CMSG_SPACE(_CREDENTIALS.size)
+        byte, ancillary, _, _ = self._socket.recvmsg(1, space)
+        if byte != b"\0":
+            raise ConnectionError(f"it said {byte!r}")
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, getattr(socket, "SCM_CREDENTIALS", 2)):
+                return int(_CREDENTIALS.unpack_from(data)[0])
+        return 0
+
     def kill(self) -> None:
         """End the guest; its process, its children and its files are gone afterwards."""
         if self.alive:
@@ -394,6 +511,7 @@ class Guest:
                     received += size
                     if received > self.limits.exchange_bytes:
                         raise wire.WireError(f"it answered with more than {self.limits.exchange_bytes} bytes")
+                self._look_at_scratch(answered)
                 if len(answered) > before:
                     self._waited += late
                     start = None
@@ -447,10 +565,25 @@ class Guest:
             answered.append(take(value, len(answered)))
         return len(data)
 
-    def _overrun(self, detail: str, answered: list[Any]) -> NoReturn:
+    def _look_at_scratch(self, answered: list[Any]) -> None:
+        """Now and then, end a guest that has written too much."""
+        if time.monotonic() < self._look_next:
+            return
+        self._look_next = time.monotonic() + _LOOK_SECONDS
+        limits = self.limits
+        try:
+            used = self._zygote._ask({"op": "usage"})
+        except ZygoteFailed:
+            self._died(answered)
+        if used["bytes"] > limits.scratch_bytes:
+            self._overrun(f"wrote more than {limits.scratch_bytes >> 20} MiB to files", answered, "disk")
+        if used["files"] > limits.scratch_files:
+            self._overrun(f"made more than {limits.scratch_files} files", answered, "disk")
+
+    def _overrun(self, detail: str, answered: list[Any], kind: str = "time") -> NoReturn:
         with contextlib.suppress(ZygoteFailed):
             self._end(0)
-        raise GuestDied("time", detail, answered)
+        raise GuestDied(kind, detail, answered)
 
     def _died(self, answered: list[Any]) -> NoReturn:
         """Find out how the guest has ended."""

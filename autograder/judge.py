@@ -417,7 +417,7 @@ class Bench:
         return self._traces[key]
 
 
-_DEATHS = ("time", "memory", "crashed", "exited", "protocol", "died")
+_DEATHS = ("time", "memory", "disk", "crashed", "exited", "protocol", "died")
 MOST_DEATHS = 2  # of guests in one exercise
 
 

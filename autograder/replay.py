@@ -148,7 +148,7 @@ class Sitting:
             pending = list(asks.items())
             asks.clear()
 
-            def heard(k: int, reply: Reply) -> None:
+            def heard(k: int, reply: Reply, pending: list[Any] = pending) -> None:
                 i, (glet, _) = pending[k]
                 advance(i, glet, reply)
 

@@ -3,14 +3,21 @@
 The judge starts it by exec (`guests.Zygote`) and speaks to it over a control socket that no guest
 ever holds. It runs no code of students, starts no threads and knows no test. Requests and answers:
 
+    {"op": "start", "seal": {...}, "bare": False}, once; bare zygotes have no notebooks, only guests to probe
+    {"ready": True}
+
     {"op": "fork", "limits": {...}} and the guest's socket
     {"pid": 123}
 
     {"op": "reap", "patience": 0.5}
     {"status": 9, "killed": True, "cpu": 1.5, "clean": True}
 
+    {"op": "usage"}
+    {"bytes": 4096, "files": 1}
+
 `status` is the guest's wait status, `killed` says whether it had to be ended here, `cpu` is in seconds,
-and `clean` that neither processes nor files of it are left. Afterwards the next one can be forked.
+and `clean` that neither processes nor files of it are left. Afterwards the next one can be forked. `usage` is
+that of its scratch folder.
 """
 
 from __future__ import annotations
@@ -30,7 +37,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from autograder import _environment, calls, confinement, wire
+from autograder import _environment, calls, wire
+from autograder.confinement import SOCKET, Limits, probe, scratch, seal
+from autograder.confinement.seal import Seal
 
 if TYPE_CHECKING:
     from autograder.shell import NotebookShell
@@ -40,21 +49,37 @@ CONTROL = wire.Limits(frame_bytes=1 << 16, values=1000, tensors=0, probes=False)
 _PERSISTENCE = 5.0  # seconds to go on killing a guest's processes
 
 
-def main(control: int) -> NoReturn:
-    """Serve the control socket with descriptor `control` until the judge closes it."""
-    confinement.die_with_parent()
-    confinement.adopt_orphans()
+def main(control: str) -> NoReturn:
+    """Serve the judge's control socket until the judge closes it.
+
+    Args:
+        control: the socket's descriptor, or the path to connect to.
+    """
+    if control.isdigit():
+        sock = socket.socket(fileno=int(control))
+    else:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(control)
+    (number, config), _ = _receive(sock)
+    how = Seal(**config["seal"])
+    if how.uid:
+        seal.drop_privileges(how.uid)
+    seal.shut_out()
+    seal.die_with_parent()
+    seal.adopt_orphans()
     sys.argv = ["notebook"]
     _hide_neighbours()
-    shell = load()
+    shell = None if config["bare"] else load()
     _environment.IN_GUEST = True
     if (threads := _threads()) > 1:
         raise RuntimeError(f"the zygote has {threads} threads; forked guests could hang")
     gc.collect()
     gc.freeze()
-    _gather_pages()
+    if shell is not None:
+        _gather_pages()
     with contextlib.suppress(EOFError, ConnectionError):
-        _serve(socket.socket(fileno=control), shell, confinement.user_tasks())
+        wire.send(sock, number, {"ready": True})
+        _serve(sock, shell, how)
     os._exit(0)
 
 
@@ -135,19 +160,21 @@ def _gather_pages() -> None:
                 libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), collapse)
 
 
-def _serve(control: socket.socket, shell: NotebookShell, tasks: int) -> None:
+def _serve(control: socket.socket, shell: NotebookShell | None, how: Seal) -> None:
     home = Path(tempfile.gettempdir())
-    wire.send(control, 0, {"ready": True})
     guest: _Guest | None = None
     while True:
         (number, request), descriptors = _receive(control)
         if request["op"] == "fork" and guest is None:
-            scratch = Path(tempfile.mkdtemp(prefix="guest-", dir=home))
+            limits = Limits(**request["limits"])
+            folder = Path(tempfile.mkdtemp(prefix="guest-", dir=home))
             pid = os.fork()
             if not pid:
-                _become_guest(shell, confinement.Limits(**request["limits"]), scratch, descriptors[0], tasks)
-            guest = _Guest(pid, scratch)
+                _become_guest(shell, how, limits, folder, descriptors[0])
+            guest = _Guest(pid, folder, limits)
             answer: dict[str, Any] = {"pid": pid}
+        elif request["op"] == "usage" and guest is not None:
+            answer = guest.usage()
         elif request["op"] == "reap" and guest is not None:
             answer = guest.reap(request["patience"])
             guest = None
@@ -169,8 +196,13 @@ def _receive(control: socket.socket) -> tuple[tuple[int, Any], list[int]]:
 class _Guest:
     """A forked guest as the zygote sees it."""
 
-    def __init__(self, pid: int, scratch: Path) -> None:
-        self.pid, self.scratch = pid, scratch
+    def __init__(self, pid: int, folder: Path, limits: Limits) -> None:
+        self.pid, self.folder, self.limits = pid, folder, limits
+
+    def usage(self) -> dict[str, int]:
+        """What lies in its folder, counted as far as its limits reach."""
+        size, files = scratch.usage(self.folder, self.limits.scratch_files)
+        return {"bytes": size, "files": files}
 
     def reap(self, patience: float) -> dict[str, Any]:
         """Wait up to `patience` seconds for the guest to end by itself, then end all that is left of it."""
@@ -184,7 +216,7 @@ class _Guest:
                 kill(self.pid, signal.SIGKILL)
         _, status, usage = os.wait4(self.pid, 0)
         alone = _end_children()
-        clean = confinement.delete(self.scratch)
+        clean = scratch.delete(self.folder)
         killed = not ended and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         cpu = usage.ru_utime + usage.ru_stime
         return {"status": status, "killed": killed, "cpu": cpu, "clean": alone and clean}
@@ -223,15 +255,18 @@ def _children() -> Iterator[int]:
 
 
 def _become_guest(
-    shell: NotebookShell, limits: confinement.Limits, scratch: Path, sock: int, tasks: int
+    shell: NotebookShell | None, how: Seal, limits: Limits, folder: Path, sock: int
 ) -> NoReturn:
     """Seal this freshly forked process and answer requests until the judge closes the socket."""
     try:
-        confinement.seal(limits, scratch, sock, tasks)
+        seal.apply(how, limits, folder, sock)
         tempfile.tempdir = None
-        sys.path.append(str(scratch))  # last, so that no file there can take a library's place
-        _seed()
-        serve(socket.socket(fileno=confinement.SOCKET), shell, limits)
+        sys.path.append(str(folder))  # last, so that no file there can take a library's place
+        judge = socket.socket(fileno=SOCKET)
+        judge.sendall(b"\0")  # its sender's number is what the judge asks the kernel for
+        if shell is not None:
+            _seed()
+        serve(judge, shell, limits)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     except BaseException:
@@ -249,22 +284,24 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def serve(sock: socket.socket, shell: NotebookShell, limits: confinement.Limits) -> None:
+def serve(sock: socket.socket, shell: NotebookShell | None, limits: Limits) -> None:
     """Answer the judge's requests: one frame for each cell or call, numbered from the request's own number.
 
     {"op": "run", "cells": [{"source", "id"}, ...]} is answered by what `NotebookShell.run` gives,
-    {"op": "calls", "requests": [...]} by what `calls.perform` gives, with "printed" if something was.
+    {"op": "calls", "requests": [...]} by what `calls.perform` gives, with "printed" if something was,
+    {"op": "probe", "targets": {...}} by what `probe.succeeded` gives.
     """
     inward = wire.Limits(frame_bytes=limits.frame_bytes)
     outward = wire.Limits(frame_bytes=limits.frame_bytes, probes=False)
     objects: dict[int, Any] = {}
-    wire.send(sock, 0, {"ready": True})
     while True:
         try:
             number, request = wire.receive(sock, inward)
         except (EOFError, ConnectionError):
             return
-        if request["op"] == "run":
+        if shell is None or request["op"] == "probe":
+            wire.send(sock, number, probe.succeeded(request["targets"]))
+        elif request["op"] == "run":
             for i, cell in enumerate(request["cells"]):
                 wire.send(sock, number + i, shell.run(cell["source"], cell["id"]), outward)
         else:
@@ -318,3 +355,7 @@ def _lacks_memory(error: dict[str, str] | None) -> bool:
     if error is None or error["kind"] != "raised":
         return False
     return error["type"] == "MemoryError" or "can't allocate memory" in error["message"]
+
+
+if __name__ == "__main__":  # in a container
+    main(sys.argv[1])

@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from autograder import confinement, wire
+from autograder.confinement import Level, levels
 from autograder.guests import Guest, GuestDied, Limits, Zygote, ZygoteFailed
 from autograder.probes import Generator, Probe
 
@@ -28,10 +29,23 @@ QUICK = Limits(cell_cpu=1.0, call_cpu=0.3, notebook_cpu=2.0, wall_factor=3.0)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
 
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    with Zygote() as zygote:
+LEVELS = [level for level in levels.candidates() if level.seal == "landlock"] or [Level()]
+
+
+@pytest.fixture(scope="module", params=LEVELS, ids=lambda level: f"{level.box}-{level.seal}")
+def zygote(request: pytest.FixtureRequest) -> Iterator[Zygote]:
+    """At each level that can be had here."""
+    with Zygote(level=request.param) as zygote:
         yield zygote
+
+
+@pytest.fixture(scope="module")
+def unsealed() -> Iterator[Zygote]:
+    """As on a machine that has nothing to confine with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(levels, "_why_no_seccomp", lambda: "not here")
+        with Zygote(level=Level("none", "none")) as zygote:
+            yield zygote
 
 
 @contextlib.contextmanager
@@ -488,12 +502,16 @@ def test_the_scratch_folder_is_home_and_is_gone_afterwards(zygote):
         (reply,) = g.perform([call("f")])
         assert len(set(reply["value"])) == 1
         scratch = Path(reply["value"][0])
-        assert scratch.is_dir()
-        assert scratch.stat().st_mode & 0o077 == 0
+        if zygote.level.box == "none":
+            assert scratch.is_dir()
+            assert scratch.stat().st_mode & 0o077 == 0
     assert not scratch.exists()
+    with guest(zygote, "import os\ndef f(): return [n for n in os.listdir('..') if 'guest' in n]") as g:
+        value = g.perform([call("f")])[0].get("value")
+    assert value is None or len(value) == 1  # no other guest's is left
 
 
-def test_a_folder_of_any_kind_is_deleted(zygote, tmp_path):
+def test_a_folder_of_any_kind_is_deleted(unsealed, tmp_path):
     (tmp_path / "precious").write_text("x")
     source = (
         f"import os\nos.symlink({str(tmp_path)!r}, 'link')\n"
@@ -504,15 +522,15 @@ def test_a_folder_of_any_kind_is_deleted(zygote, tmp_path):
         "os.chmod(top, 0)\n"
         "def f(): return top"
     )
-    with guest(zygote, source, call_cpu=30) as g:
+    with guest(unsealed, source, call_cpu=30) as g:
         scratch = Path(g.perform([call("f")])[0]["value"])
     assert not scratch.exists()
     assert (tmp_path / "precious").read_text() == "x"
-    assert answers(zygote)
+    assert answers(unsealed)
 
 
 @linux
-def test_processes_that_a_guest_leaves_are_ended(zygote):
+def test_processes_that_a_guest_leaves_are_ended(unsealed):
     source = (
         "import os, time\n"
         "read, write = os.pipe()\n"
@@ -524,16 +542,17 @@ def test_processes_that_a_guest_leaves_are_ended(zygote):
         "child = os.fork() or time.sleep(1000)\n"
         "def f(): return [orphan, child]"
     )
-    with guest(zygote, source) as g:
+    with guest(unsealed, source) as g:
         pids = g.perform([call("f")])[0]["value"]
         assert all(Path(f"/proc/{pid}").exists() for pid in pids)
     assert not any(Path(f"/proc/{pid}").exists() for pid in [*pids, g.pid])
-    assert answers(zygote)
+    assert answers(unsealed)
 
 
 def test_a_zygote_that_is_killed_or_stopped_is_replaced_and_the_log_says_so(caplog, monkeypatch):
     monkeypatch.setattr("autograder.guests._ANSWER_SECONDS", 5)
-    with Zygote() as zygote:
+    monkeypatch.setattr(levels, "_why_no_seccomp", lambda: "not here")
+    with Zygote(level=Level("none", "none")) as zygote:
         for sent in ("SIGKILL", "SIGSTOP"):
             source = (
                 f"import os, signal\ndef f():\n    os.kill(os.getppid(), signal.{sent})\n    while True: pass"
@@ -597,7 +616,7 @@ def test_a_zygote_that_cannot_start_says_why(monkeypatch):
 def test_a_guest_holds_its_socket_and_nothing_else_of_the_judges(zygote):
     os.environ["AUTOGRADER_TEST_SECRET"] = "secret"
     source = (
-        "import os, resource\n"
+        "import ctypes, os, resource\n"
         "def descriptors():\n"
         "    held = []\n"
         "    for n in range(1000):\n"
@@ -606,12 +625,14 @@ def test_a_guest_holds_its_socket_and_nothing_else_of_the_judges(zygote):
         "        held.append(n)\n"
         "    return held\n"
         "def rest():\n"
-        "    status = dict(line.split(':', 1) for line in open('/proc/self/status'))\n"
+        "    try: open('/proc/self/status'); read = True\n"
+        "    except OSError: read = False\n"
         "    return {\n"
         "        'environment': sorted(os.environ),\n"
         "        'session': os.getsid(0) == os.getpid(),\n"
-        "        'privileges': status['NoNewPrivs'].strip(),\n"
-        "        'threads': status['Threads'].strip(),\n"
+        "        'privileges': ctypes.CDLL(None).prctl(39, 0, 0, 0, 0),\n"
+        "        'threads': __import__('threading').active_count(),\n"
+        "        'itself': read,\n"
         "        'core': resource.getrlimit(resource.RLIMIT_CORE),\n"
         "        'file': resource.getrlimit(resource.RLIMIT_FSIZE),\n"
         "        'paths': __import__('sys').path,\n"
@@ -636,9 +657,11 @@ def test_a_guest_holds_its_socket_and_nothing_else_of_the_judges(zygote):
         "CUDA_VISIBLE_DEVICES",
         "LC_CTYPE",
         "KINETO_LOG_LEVEL",
+        "PWD",  # by bubblewrap: the scratch folder
         "TORCHINDUCTOR_CACHE_DIR",
     }
-    assert (rest["session"], rest["privileges"], rest["threads"], rest["core"]) == (True, "1", "1", (0, 0))
+    assert (rest["session"], rest["privileges"], rest["threads"], rest["core"]) == (True, 1, 1, (0, 0))
+    assert rest["itself"] is (zygote.level.seal == "none")
     assert rest["file"] == (64 << 20, 64 << 20)
     root = str(Path(confinement.__file__).parent.parent)
     assert root not in rest["paths"]
@@ -657,13 +680,26 @@ def test_files_descriptors_and_memory_are_limited(zygote):
         assert opened["error"]["message"].startswith("[Errno 24]")
 
 
-def test_the_level_is_recorded(zygote):
-    assert zygote.level == confinement.level()
-    assert zygote.level.box in ("none", "bubblewrap", "container")
-    assert zygote.level.seal in ("none", "uid", "landlock")
-
-
 @linux
+def test_files_of_all_sizes_together_are_limited(zygote):
+    source = (
+        "import os, time\n"
+        "def fill():\n"
+        "    for i in range(1000):\n"
+        "        with open(str(i), 'wb') as f: f.write(bytes(1 << 20))\n"
+        "        time.sleep(0.01)\n"
+        "def flood():\n"
+        "    for i in range(10**9): open(str(i), 'w').close()"
+    )
+    for name, said in (("fill", "wrote more than 20 MiB"), ("flood", "made more than 500 files")):
+        limits = {"call_cpu": 30, "scratch_bytes": 20 << 20, "scratch_files": 500}
+        with guest(zygote, source, **limits) as g, pytest.raises(GuestDied) as died:
+            g.perform([call(name)])
+        assert died.value.kind == "disk"
+        assert said in died.value.detail
+    assert answers(zygote)
+
+
 def test_the_guest_cannot_reach_the_control_socket(zygote):
     source = (
         "import gc, socket\n"
@@ -680,7 +716,7 @@ def test_the_guest_cannot_reach_the_control_socket(zygote):
     assert set(reply["value"]) <= {3, 5, 6}  # its own, and the pair of IPython's event loop
 
 
-def test_sent_descriptors_are_not_taken(zygote):
+def test_sent_descriptors_are_not_taken(unsealed):
     source = (
         "import socket, os\n"
         "from autograder import wire\n"
@@ -691,7 +727,7 @@ def test_sent_descriptors_are_not_taken(zygote):
         "    os._exit(0)"
     )
     before = len(os.listdir("/dev/fd"))
-    with guest(zygote, source) as g:
+    with guest(unsealed, source) as g:
         assert g.perform([call("f")]) == [{"value": 1}]
     assert len(os.listdir("/dev/fd")) == before
 
