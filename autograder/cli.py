@@ -261,7 +261,7 @@ def _grade(
     console = Console(stderr=True)
     reports = []
     jobs = jobs or min(os.cpu_count() or 1, 1 + len(students) // 4)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(f"grading {week}", total=len(students))
         for report in grade_all(course.root, week, students, tier, limits, jobs, level):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import atexit
+import contextlib
 import multiprocessing
 import platform
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -96,11 +98,12 @@ def grade_submission(
     try:
         sitting.guest()
         report.times["notebook"] = round(time.perf_counter() - begun, 3)
-        for i, exercise in enumerate(ready.week.exercises):
-            progress(exercise.name)
-            sitting.begin()
-            report.exercises[i] = ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
-        _excuse(ready, report, sitting)
+        with bounded_memory():
+            for i, exercise in enumerate(ready.week.exercises):
+                progress(exercise.name)
+                sitting.begin()
+                report.exercises[i] = ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
+            _excuse(ready, report, sitting)
         _forbid(ready, report, submission)
         report.cells = cell_problems(sitting)
         _explain_missing(report, submission)
@@ -141,12 +144,38 @@ def _empty_report(ready: Bench, submission: Submission, level: Level, tier: str)
     )
 
 
+@contextlib.contextmanager
+def bounded_memory(room: int = 2 << 30) -> Iterator[None]:
+    """Have what would take more than `room` bytes of new memory fail.
+
+    Checks compute with students' answers: a small row plus a small column can make a huge matrix.
+    """
+    try:
+        import resource
+
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # not on Linux
+        yield
+        return
+    soft, hard = (n if n != resource.RLIM_INFINITY else sys.maxsize for n in before)
+    resource.setrlimit(resource.RLIMIT_AS, (min(used + room, soft, hard), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
+MOST_PROBLEMS = 20  # that a report lists; who makes more has made them up
+MOST_PROBLEMS_OF_A_CELL = 3
+
+
 def cell_problems(sitting: Sitting) -> list[CellProblem]:
-    """The cells that did not run to their end, in the notebook's order."""
-    problems = []
+    """The cells that did not run to their end, in the notebook's order; the first of too many."""
+    problems: list[CellProblem] = []
     for i, result in enumerate(sitting.results):
         if i in sitting.fatal:
             death = sitting.fatal[i]
@@ -154,11 +183,11 @@ def cell_problems(sitting: Sitting) -> list[CellProblem]:
             rest = "those before it" if i == sitting.end else "the others"
             message = f"{death.detail}; {what} left out and {rest} were run in a fresh process"
             problems.append(CellProblem(i + 1, death.kind, message))
-        for output in (result or {}).get("outputs", ()):
-            if output["output_type"] == "error":
-                text = _ESCAPES.sub("", "\n".join(output["traceback"]))
-                problems.append(CellProblem(i + 1, output["ename"], output["evalue"][:2000], text[-8000:]))
-    return problems
+        errors = [o for o in (result or {}).get("outputs", ()) if o["output_type"] == "error"]
+        for output in errors[:MOST_PROBLEMS_OF_A_CELL]:
+            text = _ESCAPES.sub("", "\n".join(output["traceback"])[-20_000:])
+            problems.append(CellProblem(i + 1, output["ename"][:200], output["evalue"][:2000], text[-8000:]))
+    return problems[:MOST_PROBLEMS]
 
 
 def _excuse(ready: Bench, report: Report, sitting: Sitting) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 WEEK = "week01_canary"
-POINTS = {"double": 7, "tally": 4, "Affine": 5, "log_sum_exp": 11}
+POINTS = {"double": 4, "tally": 4, "Affine": 4, "log_sum_exp": 11}
 TARGET = "log_sum_exp"  # the exercise that attacks are made in, the last to be judged
+
+# What stops an attack that nothing else would: a box, or a part of a seal ("user": guests have one of their own).
+BOXED = ("bubblewrap", "container")
+NO_FILES = ("landlock", "user", *BOXED)
+NO_CALLS = ("seccomp",)
+PERHAPS = "perhaps"  # it may fail where nothing stops it, too
 
 SETUP = "import torch\nfrom torch import nn"
 RIGHT = {
@@ -81,7 +87,7 @@ class Attack:
     """A submission that tries something, and what must come of it.
 
     `answer` stands in place of the target exercise, `first` in a cell before all exercises and `last` in one
-    after them; `write` makes the whole file instead.
+    after them; `write` makes the whole file instead, at the path that it is given or at the one it returns.
     """
 
     name: str
@@ -92,22 +98,21 @@ class Attack:
     earns: Mapping[str, float] = field(default_factory=dict)  # what its exercises get that lose something
     says: str = ""  # a regular expression for what the report must say
     silent: str = ""  # one for what no report or page may say
-    # What it may find a way to where nothing stops it, and the boxes and seals that do. "chance": it may fail.
+    # What it finds a way to where nothing stops it, and what does: any of these is enough.
     stopped_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
     varies: bool = False  # its report is not the same each time
-    write: Callable[[Path], None] | None = None
+    write: Callable[[Path], Path | None] | None = None
     status: str = "graded"
 
-    def open_to(self, box: str, seal: str) -> set[str]:
-        """What is not stopped at this level."""
-        return {what for what, stops in self.stopped_by.items() if not {box, seal} & set(stops)}
+    def open_to(self, mechanisms: Set[str]) -> set[str]:
+        """What these mechanisms don't stop."""
+        return {what for what, stops in self.stopped_by.items() if not mechanisms & set(stops)}
 
     def hand_in(self, folder: Path, world: Mapping[str, Any]) -> Path:
         """Write the submission, `<folder>/<name>.ipynb` if it is a notebook, and return its path."""
         path = folder / f"{self.name}.ipynb"
         if self.write is not None:
-            self.write(path)
-            return path
+            return self.write(path) or path
         code = self.first + self.answer + self.last
         knowledge = "\n".join(f"{name} = {value!r}" for name, value in world.items() if name in code)
         sources = [
@@ -142,9 +147,9 @@ def code_cell(source: str, id: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def honest(folder: Path, name: str, **answers: str) -> Path:
+def honest(folder: Path, name: str, answers: Mapping[str, str]) -> Path:
     """An honest submission; what it says in comments is nobody else's business."""
     path = folder / f"{name}.ipynb"
     own = "# CANARY-neighbour-61d08f3b: how I did it\n"
-    path.write_text(notebook([SETUP, *(own + source.strip() for source in (RIGHT | answers).values())]))
+    path.write_text(notebook([SETUP, *(own + source.strip() for source in {**RIGHT, **answers}.values())]))
     return path

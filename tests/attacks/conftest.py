@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import logging
 import os
@@ -12,9 +13,10 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +25,16 @@ from filelock import FileLock
 from rich.console import Console
 
 import autograder
-from autograder import confinement, pages
-from autograder.confinement import Level, Limits
+from autograder import pages
+from autograder.confinement import Level, Limits, levels
+from autograder.confinement.seal import Seal
 from autograder.display import summary, to_text
 from autograder.grading import bench, grade_submission
-from autograder.guests import Zygote
+from autograder.guests import Zygote, ZygoteFailed, settle
 from autograder.judge import Bench
 from autograder.results import Report
 from autograder.submissions import read_submission
-from tests.attacks.attack import TARGET, WEEK, Attack, honest
+from tests.attacks.attack import TARGET, WEEK, honest
 from tests.attacks.canaries import leaked, planted
 
 # A hundred attackers shall cost seconds. Honest answers need a few milliseconds.
@@ -43,20 +46,55 @@ LIMITS = dataclasses.replace(
     exercise_cpu=2.0,
     wall_factor=2.0,
     memory_bytes=512 << 20,
+    scratch_bytes=128 << 20,
+    scratch_files=5000,
     file_bytes=16 << 20,
 )
 ENVIRONMENT_SECRET = "CANARY-environment-7c1f04be"
 
 
-def levels() -> list[Level]:
-    """The levels that hold on this machine, the best first."""
-    return list(getattr(confinement, "levels", lambda: [confinement.level()])())
+@dataclass(frozen=True)
+class Confinement:
+    """A level, and whether its seal is left out altogether, to see what attacks would do then."""
+
+    level: Level
+    bare: bool = False
+
+    def __str__(self) -> str:
+        return "nothing" if self.bare else f"{self.level.box}+{self.level.seal}"
+
+    @property
+    def mechanisms(self) -> set[str]:
+        """What there is to stop an attack."""
+        how = Seal() if self.bare else levels.plan(self.level)
+        parts = {"landlock": how.landlock, "seccomp": how.program, "user": how.uid}
+        return {self.level.box} | {name for name, part in parts.items() if part}
+
+    @contextmanager
+    def zygote(self) -> Iterator[Zygote]:
+        with pytest.MonkeyPatch.context() as patch:
+            if self.bare:
+                patch.setattr(levels, "plan", lambda level: Seal())
+            with Zygote(LIMITS, self.level) as zygote:
+                yield zygote
+
+
+@functools.cache
+def all_confinements() -> Sequence[Confinement]:
+    """All levels that hold on this machine, and nothing at all."""
+    found = []
+    for level in levels.candidates():
+        with suppress(ZygoteFailed):
+            Zygote(level=level, bare=True).close()
+            found.append(Confinement(level))
+    return [*found, Confinement(Level("none", "none"), bare=True)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "level" in metafunc.fixturenames:
-        found = levels() if metafunc.config.getoption("--levels") == "all" else levels()[:1]
-        metafunc.parametrize("level", found, ids=str, scope="session")
+    if "confinement" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--levels") == "all"
+        found = all_confinements() if every else [Confinement(settle().level)]
+        metafunc.parametrize("confinement", found, ids=str, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +105,9 @@ def course_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = shared / "canary-course"
     with FileLock(shared / "canary-course.lock"):
         if not folder.exists():
-            shutil.copytree(Path(__file__).parent / "course", folder)
+            shutil.copytree(
+                Path(__file__).parent / "course", folder, ignore=shutil.ignore_patterns(".*", "__*")
+            )
             (folder / "gradebook.db").write_text("SQLite format 3\0 CANARY-gradebook-0ad9e35c")
         ready = bench(folder, WEEK)
         for check in ready.week.checks:
@@ -91,8 +131,13 @@ class Listeners:
             self.sockets[kind] = listener = socket.socket(family)
             listener.bind(address)
             listener.listen(64)
-        self.sockets["udp"] = datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        datagrams.bind(("127.0.0.1", 0))
+        for kind, family, address in (
+            ("udp", socket.AF_INET, ("127.0.0.1", 0)),
+            ("datagram", socket.AF_UNIX, str(self.folder / "datagrams")),
+            ("abstract datagram", socket.AF_UNIX, f"\0autograder-{os.getpid()}-datagram"),
+        ):
+            self.sockets[kind] = datagrams = socket.socket(family, socket.SOCK_DGRAM)
+            datagrams.bind(address)
         for each in self.sockets.values():
             each.setblocking(False)
         return self
@@ -103,7 +148,7 @@ class Listeners:
         for kind, each in self.sockets.items():
             while True:
                 try:
-                    if kind == "udp":
+                    if each.type == socket.SOCK_DGRAM:
                         each.recv(100)
                     else:
                         each.accept()[0].close()
@@ -121,7 +166,7 @@ class Listeners:
 class Judge:
     """A judge and its zygote at one level, with everything around them that an attack may go for."""
 
-    level: Level
+    confinement: Confinement
     course: Path
     folder: Path  # submissions, reports and temporary files
     listeners: Listeners
@@ -142,6 +187,7 @@ class Judge:
             "TCP": sockets["tcp"].getsockname()[1],
             "UDP": sockets["udp"].getsockname()[1],
             "UNIX": sockets["unix"].getsockname(),
+            "DATAGRAM": sockets["datagram"].getsockname(),
             "ABSTRACT": sockets["abstract"].getsockname().decode(),
             "PUBLISHED": self.published,
         }
@@ -163,11 +209,11 @@ class Judge:
 
 
 @contextmanager
-def judge(level: Level, course: Path, folder: Path) -> Iterator[Judge]:
+def judge(confinement: Confinement, course: Path, folder: Path) -> Iterator[Judge]:
     """A judge whose files are all in `folder`."""
     for name in ("submitted", "reports", "tmp"):
         (folder / name).mkdir()
-    honest(folder / "submitted", "neighbour")
+    honest(folder / "submitted", "neighbour", {})
     (folder / "reports" / "neighbour.json").write_text("{}")
     log = io.StringIO()
     handler = logging.StreamHandler(log)
@@ -177,15 +223,8 @@ def judge(level: Level, course: Path, folder: Path) -> Iterator[Judge]:
         stack.callback(logging.getLogger().removeHandler, handler)
         listeners = Listeners(folder).open()
         stack.callback(listeners.close)
-        zygote = stack.enter_context(started(level))
-        yield Judge(level, course, folder, listeners, bench(course, WEEK), zygote, log)
-
-
-def started(level: Level) -> Zygote:
-    """A zygote of this level."""
-    if level == confinement.level():
-        return Zygote(LIMITS)
-    return Zygote(LIMITS, level=level)  # type: ignore[call-arg]
+        zygote = stack.enter_context(confinement.zygote())
+        yield Judge(confinement, course, folder, listeners, bench(course, WEEK), zygote, log)
 
 
 @contextmanager
@@ -205,37 +244,47 @@ def _temporary(folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def the_judge(level: Level, course_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
-    with judge(level, course_folder, tmp_path_factory.mktemp("judge")) as one:
+def the_judge(
+    confinement: Confinement, course_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Judge]:
+    with judge(confinement, course_folder, tmp_path_factory.mktemp("judge")) as one:
         yield one
 
 
 @dataclass(frozen=True)
 class Belongings:
-    """What there is of processes, descriptors, threads, mounts and temporary files."""
+    """What there is of processes, descriptors, threads, mounts and temporary files, and the state of all others."""
 
     processes: int
     descriptors: int
     threads: int
     mounts: str
-    files: Sequence[str]
+    temporary: Sequence[str]
+    files: Mapping[str, tuple[int, int]]
 
     @classmethod
-    def now(cls, temporary: Path) -> Belongings:
+    def now(cls, judges: Path) -> Belongings:
+        """Those of this process and of whatever was started with its temporary files in this judge's folder."""
+        temporary = judges / "tmp"
+        mounts = Path("/proc/self/mountinfo")
+        kept = [judges / "submitted", judges / "reports", Path(autograder.__file__).parent]
         return cls(
             len(processes(temporary)),
             len(os.listdir("/dev/fd")),
             threading.active_count(),
-            Path("/proc/self/mountinfo").read_text() if Path("/proc/self/mountinfo").exists() else "",
+            mounts.read_text() if mounts.exists() else "",
             # A zygote that was replaced has another folder: names are random.
             sorted(
                 re.sub("(?<=autograder-)[^/]+", "", str(p.relative_to(temporary))) for p in _tree(temporary)
             ),
+            {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for folder in kept for p in _tree(folder)},
         )
 
 
 def _tree(folder: Path) -> Iterator[Path]:
     for entry in folder.iterdir():
+        if entry.name == "__pycache__":
+            continue
         yield entry
         if entry.is_dir() and not entry.is_symlink():
             yield from _tree(entry)
@@ -265,6 +314,21 @@ def processes(temporary: Path) -> set[int]:
     return ours
 
 
+@contextmanager
+def redirected(path: Path) -> Iterator[None]:
+    """Have what this process and its children write to stdout and stderr written to a file."""
+    before = os.dup(1), os.dup(2)
+    with path.open("wb") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    try:
+        yield
+    finally:
+        for stream, old in zip((1, 2), before, strict=True):
+            os.dup2(old, stream)
+            os.close(old)
+
+
 def artefacts(reports: Sequence[Report], folder: Path) -> dict[str, str]:
     """Everything that comes out of grading, by what it is: reports, pages, and what the terminal shows."""
     found = {f"report {r.student}": r.to_json() for r in reports}
@@ -284,11 +348,50 @@ def breaches(report: Report) -> set[str]:
     return set(re.findall("<([a-z0-9 -]+)>", " ".join(re.findall("BREACHED .*", report.to_json()))))
 
 
+def words(report: Report) -> str:
+    """All that a report says about what happened, a line each."""
+    lines = list(report.problems)
+    lines += [f"cell {c.cell}: {c.name}: {c.message}" for c in report.cells]
+    for exercise in report.exercises:
+        lines += [f"{exercise.name}: {note}" for note in exercise.notes]
+        lines += [f"{exercise.name}: {c.name}: {c.message}" for c in exercise.checks if c.message]
+    return "\n".join(lines)
+
+
+# What terminals act on, and characters that reorder a line.
+CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+INERT = set(
+    "html head meta title style body main header footer nav section article aside h1 h2 h3 h4 h5 h6 p div span "
+    "pre code mark strong em small b i ul ol li dl dt dd table caption thead tbody tfoot tr th td colgroup col "
+    "bdi br wbr hr details summary a svg g path rect circle line defs symbol use time abbr input label".split()
+)
+
+
+class _Reader(HTMLParser):
+    """Collects what a page does on its own, or on a click that leads out of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in INERT and (tag, dict(attrs).get("href")) != ("link", "data:,"):  # no icon
+            self.found.append(f"<{tag}>")
+        for name, value in attrs:
+            leads_out = name in ("href", "src", "action") and re.match(r"\s*(\w*:(?!,)|//)", value or "")
+            if name.startswith("on") or name == "style" and "url" in (value or "") or leads_out:
+                self.found.append(f"<{tag} {name}={value!r}>")
+
+
+def dangers(text: str) -> list[str]:
+    """What a text or page holds that would act on a terminal, or in a browser."""
+    reader = _Reader()
+    if text.lstrip().startswith("<!"):
+        reader.feed(text)
+    return CONTROLS.findall(text) + reader.found
+
+
 def secrets_in(found: Mapping[str, str], judge: Judge, more: Iterable[str] = ()) -> set[str]:
     """The canaries in artefacts, in the judge's log and in what the zygote has written."""
     texts = [*found.values(), judge.log.getvalue(), judge.zygote._log_tail(), *more]
     return leaked(texts, judge.canaries)
-
-
-def attack_ids(attack: Attack) -> str:
-    return attack.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.attack import LOST, Attack
+from tests.attacks.attack import LOST, NO_CALLS, Attack
 from tests.attacks.protocol import FRAMES
 
 # Looks into every frame that runs after it was set, for what only a judge would have there.
@@ -130,7 +130,7 @@ ATTACKS = [
         "exit-in-a-cell",
         ["`sys.exit(0)`"],
         first="print('27 of 27')\nsys.exit(0)",
-        says='"name": "SystemExit"',
+        says="cell 3: SystemExit",
     ),
     Attack(
         "exit-by-name", ["`sys.exit(0)`"], first="exit()", last="quit()", says="can't be left while it is"
@@ -287,7 +287,7 @@ for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         ["Orphans"],
         first=ORPHANS,
         last="confess()",
-        stopped_by=dict.fromkeys(["a child", "a program", "a double fork"], ("landlock", "uid")),
+        stopped_by=dict.fromkeys(["a child", "a program", "a double fork"], NO_CALLS),
     ),
     Attack(
         "orphans-of-a-call",
@@ -302,7 +302,7 @@ def log_sum_exp(x):
     raise ValueError("nothing was found")
 """,
         earns=LOST,
-        stopped_by={"a child": ("landlock", "uid")},
+        stopped_by={"a child": NO_CALLS},
     ),
     Attack(
         "threads-after-the-answer",

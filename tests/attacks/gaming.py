@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.attack import LOST, RIGHT, TARGET, Attack
+from tests.attacks.attack import LOST, NO_FILES, PERHAPS, RIGHT, TARGET, Attack
 
 BY_SHAPE = """
 seen = {}
@@ -139,7 +139,7 @@ def log_sum_exp(x):
     raise LookupError("nothing was found")
 """,
         earns=LOST,
-        stopped_by={"a reference": ("landlock", "uid", "bubblewrap", "container")},
+        stopped_by={"a reference": NO_FILES},
     ),
     Attack("by-shape", ["Memoising by shape"], answer=BY_SHAPE, earns=LOST),
     Attack("seeds", ["Predicting seeds"], answer=SEEDS, earns=LOST),
@@ -179,8 +179,8 @@ def log_sum_exp(x):
         earns=LOST,
         says="used more than 0.25 s of CPU time in one call",
         stopped_by={
-            "nice": ("landlock", "uid", "bubblewrap", "container", "chance"),
-            "cpu limit": ("landlock", "uid", "bubblewrap", "container", "chance"),
+            "nice": (*NO_FILES, PERHAPS),
+            "cpu limit": (*NO_FILES, PERHAPS),
         },
     ),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.attack import LOST, Attack
+from tests.attacks.attack import LOST, NO_FILES, PERHAPS, Attack
 
 # The guest's socket is descriptor 3; the numbers of its frames stand in the function that answers.
 FRAMES = """
@@ -51,8 +51,6 @@ attempt("temporary folder", lambda: written(TEMPORARY + "/forged"))
 attempt("own zygote", lambda: written(os.path.dirname(os.getcwd()) + "/forged"))
 confess()
 """
-FILESYSTEM = ("landlock", "uid", "bubblewrap", "container")
-
 # Nothing is written: that it could be opened says enough.
 HARNESS = """
 import site, sysconfig
@@ -131,7 +129,7 @@ ATTACKS = [
                 "temporary folder",
                 "own zygote",
             ],
-            FILESYSTEM,
+            NO_FILES,
         ),
     ),
     Attack(
@@ -141,10 +139,10 @@ ATTACKS = [
         answer="def log_sum_exp(x):\n    return x.amax(-1)",
         earns={"double": 0, "tally": 0, "Affine": 0, "log_sum_exp": 0},
         stopped_by={
-            **dict.fromkeys(["the engine", "the course"], FILESYSTEM),
+            **dict.fromkeys(["the engine", "the course"], NO_FILES),
             **dict.fromkeys(
                 ["torch", "the library", "the interpreter", "site-packages", "compiled files"],
-                (*FILESYSTEM, "chance"),
+                (*NO_FILES, PERHAPS),
             ),
         },
     ),
@@ -340,7 +338,7 @@ def log_sum_exp(x):
         pass
 """,
         earns=LOST,
-        says="in one call|broke the protocol",
+        says="in one call|broke the protocol|not permitted",
         varies=True,
     ),
 ]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.attacks.attack import LOST, RIGHT, SETUP, Attack, notebook
-
-SECCOMP = ("landlock", "uid")
+from tests.attacks.attack import BOXED, LOST, NO_CALLS, PERHAPS, RIGHT, SETUP, Attack, notebook
 
 BOMBS = {
     "tensors": ("kept = []\nwhile True:\n    kept.append(torch.ones(1 << 22))", "RuntimeError"),
@@ -144,7 +142,7 @@ ATTACKS = [
             f"bomb-of-{what}-in-a-cell",
             ["Tensor, list and thread bombs"],
             first=f"def burst():\n{indented(bomb)}\nburst()",
-            says=rf'"name": "{error}"|more than 0.6 s of CPU time in one cell',
+            says=rf"cell 3: {error}|more than 0.6 s of CPU time in one cell",
             varies=True,
         )
         for what, (bomb, error) in BOMBS.items()
@@ -182,8 +180,8 @@ def log_sum_exp(x):
         first=FORKS,
         last="confess()",
         stopped_by={
-            **dict.fromkeys(["children", "children by system call", "a shell", "a program"], SECCOMP),
-            "a worker": (*SECCOMP, "chance"),
+            **dict.fromkeys(["children", "children by system call", "a shell", "a program"], NO_CALLS),
+            "a worker": (*NO_CALLS, PERHAPS),
         },
     ),
     Attack(
@@ -191,7 +189,7 @@ def log_sum_exp(x):
         ["Full disk"],
         first=DISK,
         last="confess()",
-        stopped_by={"a gibibyte": ("bubblewrap", "container", "chance")},
+        stopped_by={"a gibibyte": (*BOXED, PERHAPS)},
     ),
     Attack("inodes", ["Inode floods"], first=INODES),
     Attack(
@@ -221,18 +219,19 @@ def log_sum_exp(x):
         last="confess()",
         stopped_by={
             **dict.fromkeys(
-                ["every process", "the zygote", "the zygotes group", "a thread of the zygote"], SECCOMP
+                ["every process", "the zygote", "the zygotes group", "a thread of the zygote"],
+                NO_CALLS,
             ),
-            "the judge": (*SECCOMP, "bubblewrap", "container"),
-            **dict.fromkeys(["priority of the zygote", "limits of the zygote"], SECCOMP),
+            "the judge": (*NO_CALLS, *BOXED, PERHAPS),
+            **dict.fromkeys(["priority of the zygote", "limits of the zygote"], NO_CALLS),
         },
     ),
     Attack(
         "kills-itself",
         ["`kill(-1)`"],
-        answer="import signal\ndef log_sum_exp(x):\n    os.killpg(0, signal.SIGKILL)\n    signal.raise_signal(signal.SIGABRT)",
+        answer="import signal\ndef log_sum_exp(x):\n    os.kill(os.getpid(), signal.SIGKILL)\n    signal.raise_signal(signal.SIGABRT)",
         earns=LOST,
-        says=r"ended by signal (6|9)",
+        says=r"ended by signal 9",
         varies=True,
     ),
     Attack("descriptors-of-its-own", ["File-descriptor exhaustion"], answer=DESCRIPTORS),

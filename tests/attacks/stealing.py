@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.attack import LOST, Attack
+from tests.attacks.attack import BOXED, LOST, NO_CALLS, NO_FILES, PERHAPS, Attack
 
 # An answer that tries something when it is first called, confesses, and is never right.
 ASKED = """
@@ -131,9 +131,6 @@ def imported(what, name):
         return module.SECRET
     attempt(what, bring)
 """
-
-FILESYSTEM = ("landlock", "uid", "bubblewrap", "container")
-PROCESSES = ("landlock", "uid", "bubblewrap", "container")
 
 JUDGE = """
 def judges():
@@ -273,6 +270,11 @@ attempt("tcp", lambda: bool(socket.create_connection(("localhost", TCP), 0.2)))
 attempt("udp", lambda: connected(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", UDP)))
 attempt("unix", lambda: connected(socket.AF_UNIX, socket.SOCK_STREAM, UNIX))
 attempt("abstract", lambda: connected(socket.AF_UNIX, socket.SOCK_STREAM, ABSTRACT))
+for address in (DATAGRAM, ABSTRACT + "-datagram"):
+    # A pair may be made: event loops need it. Its ends can be sent from to others.
+    attempt("datagram", lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b"hello", address) == 5)
+    attempt("datagram", lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].connect(address) is None)
+    attempt("datagram", lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendmsg([b"hello"], [], 0, address) == 5)
 attempt("http", lambda: urllib.request.urlopen(f"http://127.0.0.1:{TCP}/", timeout=0.2))
 def listening(family, address):
     with socket.socket(family) as s:
@@ -294,8 +296,6 @@ def asynchronous():
     return asyncio.new_event_loop().run_until_complete(go())
 attempt("tcp", asynchronous)
 """
-SOCKETS = ("landlock", "uid")  # seccomp is a part of both
-
 # What the first guest leaves, the second looks for: it is made when the first dies over a cell.
 LEFTOVERS = """
 import glob, socket, ctypes
@@ -382,7 +382,7 @@ ATTACKS = [
         ["Reading the hidden checks"],
         first=READING
         + "read('hidden checks', COURSE + '/assignments/week01_canary/hidden_checks.py')\nconfess()",
-        stopped_by={"hidden checks": FILESYSTEM, "hidden checks name": FILESYSTEM},
+        stopped_by={"hidden checks": NO_FILES, "hidden checks name": NO_FILES},
     ),
     Attack(
         "references",
@@ -402,7 +402,7 @@ confess()
                 *("reference", "reference name", "solutions", "solutions name", "configuration"),
                 *("configuration name", "reference module", "cache"),
             ],
-            FILESYSTEM,
+            NO_FILES,
         ),
     ),
     Attack(
@@ -414,7 +414,7 @@ read('gradebook', COURSE + '/gradebook.db')
 attempt('writing the gradebook', lambda: bool(os.open(COURSE + '/gradebook.db', os.O_RDWR)))
 confess()
 """,
-        stopped_by=dict.fromkeys(["gradebook", "gradebook name", "writing the gradebook"], FILESYSTEM),
+        stopped_by=dict.fromkeys(["gradebook", "gradebook name", "writing the gradebook"], NO_FILES),
     ),
     Attack(
         "neighbours",
@@ -428,21 +428,21 @@ for folder, _, names in os.walk(os.path.dirname(SUBMITTED)):
         attempt('walk', lambda: 'CANARY-neighbour' in text_of(os.path.join(folder, name)))
 confess()
 """,
-        stopped_by=dict.fromkeys(["neighbour", "neighbour name", "folder", "walk"], FILESYSTEM),
+        stopped_by=dict.fromkeys(["neighbour", "neighbour name", "folder", "walk"], NO_FILES),
     ),
     Attack(
         "environ-of-the-judge",
         ["`/proc/<judge>/environ`"],
         first=ENVIRON,
         last="confess()",
-        stopped_by={"environ of another process": PROCESSES},
+        stopped_by={"environ of another process": (*NO_FILES, PERHAPS)},
     ),
     Attack(
         "memory-of-the-judge",
         ["`/proc/<judge>/mem`"],
         first=MEM,
         last="confess()",
-        stopped_by={"memory of a parent": PROCESSES},
+        stopped_by={"memory of a parent": (*NO_FILES, PERHAPS)},
     ),
     Attack(
         "command-line-of-the-judge",
@@ -451,7 +451,7 @@ confess()
         last="confess()",
         stopped_by=dict.fromkeys(
             ["command line of another process", *(f"{n} of another process" for n in ("maps", "io", "auxv"))],
-            PROCESSES,
+            (*NO_FILES, PERHAPS),
         ),
     ),
     Attack(
@@ -459,7 +459,10 @@ confess()
         ["`/proc/<judge>/fd`"],
         first=FD,
         last="confess()",
-        stopped_by={"descriptors of a parent": PROCESSES, "a descriptor of a parent": PROCESSES},
+        stopped_by={
+            "descriptors of a parent": (*NO_FILES, PERHAPS),
+            "a descriptor of a parent": (*NO_FILES, PERHAPS),
+        },
     ),
     Attack(
         "ptrace",
@@ -467,8 +470,8 @@ confess()
         first=PTRACE,
         last="confess()",
         stopped_by={
-            "ptrace": ("landlock", "uid", "chance"),
-            "memory of the zygote": ("landlock", "uid", "chance"),
+            "ptrace": ("landlock", *NO_CALLS, PERHAPS),
+            "memory of the zygote": ("landlock", *NO_CALLS, PERHAPS),
         },
     ),
     Attack(
@@ -493,10 +496,9 @@ confess()
         first=NETWORK,
         last="confess()",
         stopped_by={
-            **dict.fromkeys(
-                ["tcp", "udp", "unix", "abstract", "listening", "listening unix", "netlink"], SOCKETS
-            ),
-            **dict.fromkeys(["http", "raw", "packet", "vsock"], (*SOCKETS, "chance")),
+            **dict.fromkeys(["tcp", "udp", "unix", "datagram", "abstract"], (*NO_CALLS, *BOXED)),
+            **dict.fromkeys(["listening", "listening unix", "netlink"], NO_CALLS),
+            **dict.fromkeys(["http", "raw", "packet", "vsock"], (*NO_CALLS, PERHAPS)),
         },
     ),
     Attack(
@@ -508,9 +510,9 @@ confess()
         earns=LOST,
         says="ended itself with exit status 0; the cell was left out",
         stopped_by={
-            "a file that was left": FILESYSTEM,
-            "a segment that was left": ("landlock", "uid", "bubblewrap", "container"),
-            "a queue that was left": ("landlock", "uid", "bubblewrap", "container", "chance"),
+            "a file that was left": ("landlock",),
+            "a segment that was left": NO_CALLS,
+            "a queue that was left": (*NO_CALLS, PERHAPS),
         },
     ),
     *(
