@@ -45,6 +45,7 @@ def write(bench: Bench, stubs: str, path: Path) -> None:
         "title": week.title,
         "stubs": stubs,
         "methods": {e.name: list(e.methods) for e in week.exercises},
+        "forbids": {e.name: dict(e.forbids) for e in week.exercises},
         "public_checks": source.read_text() if source.is_file() else "",
         "checks": [_check(bench, c) for c in week.checks if c.tier == "public"],
     }
@@ -83,7 +84,9 @@ class Published(Bench):
     def __init__(self, content: Mapping[str, Any], folder: Path) -> None:
         names: dict[str, Any] = _run_source(content["stubs"], f"{content['week']} stubs")
         exercises = [
-            Exercise(names[name], methods={method: {} for method in methods})
+            Exercise(
+                names[name], methods={method: {} for method in methods}, forbids=content["forbids"][name]
+            )
             for name, methods in content["methods"].items()
         ]
         module = ModuleType(f"{content['week']}_public_checks")

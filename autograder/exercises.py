@@ -14,6 +14,7 @@ from typing import Any
 from autograder.domains import Domain
 
 TIERS = ("public", "hidden", "gpu", "slow")
+CONSEQUENCES = ("advisory", "binding")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Exercise:
 
     `inputs` maps parameters to domains; floating tensors without one are real. For a class the
     parameters are those of the constructor, and `methods` says with what its methods are called.
+    `forbids` maps what an answer may not use to what that costs, one of `CONSEQUENCES`.
     """
 
     reference: Any  # a function or a class
@@ -33,6 +35,7 @@ class Exercise:
     points: Mapping[str, int] = field(default_factory=dict)
     examples: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, str] = field(default_factory=dict)
+    forbids: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -58,6 +61,7 @@ def exercise(
     points: Mapping[str, int] | None = None,
     examples: Mapping[str, int] | None = None,
     without: Mapping[str, str] | None = None,
+    forbids: Mapping[str, str] | None = None,
 ) -> Exercise:
     """Declare an exercise; everything that the reference's signature says need not be said again.
 
@@ -72,7 +76,13 @@ def exercise(
         points: points of the battery's checks where they differ from `battery.POINTS`.
         examples: how many examples the battery's checks draw where it differs from `battery.EXAMPLES`.
         without: checks of the battery to leave out, each with the reason.
+        forbids: functions, methods and modules that an answer may not use, such as "torch.logsumexp" and
+            "torch.Tensor.logsumexp", each "advisory" (a remark) or "binding" (it costs the points). A rule
+            about the notebook's text: see forbidden.py.
     """
+    for name, consequence in (forbids or {}).items():
+        if consequence not in CONSEQUENCES:
+            raise ValueError(f"forbids: {name!r} is {consequence!r}, not one of {', '.join(CONSEQUENCES)}")
     if not isinstance(differentiable, bool):
         differentiable = tuple(differentiable)
     return Exercise(
@@ -85,6 +95,7 @@ def exercise(
         points or {},
         examples or {},
         without or {},
+        forbids or {},
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import atexit
+import contextlib
 import multiprocessing
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from autograder import __version__
+from autograder import __version__, forbidden
 from autograder.course import CONFIG, Course
 from autograder.judge import Bench
 from autograder.pages import plain
@@ -112,11 +114,14 @@ def grade_submission(
     try:
         sitting.guest()
         report.times["notebook"] = round(time.perf_counter() - begun, 3)
-        for i, exercise in enumerate(ready.week.exercises):
-            progress(exercise.name)
-            held = (kept or {}).get(exercise.name)
-            report.exercises[i] = held or ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
-        _excuse(ready, report, sitting)
+        with bounded_memory():
+            for i, exercise in enumerate(ready.week.exercises):
+                progress(exercise.name)
+                sitting.begin()
+                held = (kept or {}).get(exercise.name)
+                report.exercises[i] = held or ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
+            _excuse(ready, report, sitting)
+        _forbid(ready, report, submission)
         report.cells = cell_problems(sitting, places)
         _explain_missing(report, submission)
     except Exception as error:
@@ -156,25 +161,50 @@ def _empty_report(ready: Bench, submission: Submission, level: Level, tier: str)
     )
 
 
-TRACEBACKS = 50  # in a report
+@contextlib.contextmanager
+def bounded_memory(room: int = 2 << 30) -> Iterator[None]:
+    """Have what would take more than `room` bytes of new memory fail.
+
+    Checks compute with students' answers: a small row plus a small column can make a huge matrix.
+    """
+    try:
+        import resource
+
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # not on Linux
+        yield
+        return
+    soft, hard = (n if n != resource.RLIM_INFINITY else sys.maxsize for n in before)
+    resource.setrlimit(resource.RLIMIT_AS, (min(used + room, soft, hard), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+MOST_PROBLEMS = 20  # that a report lists; who makes more has made them up
+MOST_PROBLEMS_OF_A_CELL = 3
 
 
 def cell_problems(sitting: Sitting, places: Sequence[int]) -> list[CellProblem]:
-    """The cells in these places of a sitting that did not run to their end, in the notebook's order."""
-    problems = []
+    """The cells in these places of a sitting that did not run to their end, the first of too many, in order."""
+    problems: list[CellProblem] = []
     for i, place in enumerate(places):
         result = sitting.results[place] if place < len(sitting.results) else None
         if place in sitting.fatal:
             death = sitting.fatal[place]
-            message = f"{death.detail}; the cell was left out and the others were run in a fresh process"
+            what = "it and all cells after it were" if place == sitting.end else "the cell was"
+            rest = "those before it" if place == sitting.end else "the others"
+            message = f"{death.detail}; {what} left out and {rest} were run in a fresh process"
             problems.append(CellProblem(i + 1, death.kind, message))
-        for output in (result or {}).get("outputs", ()):
-            if output["output_type"] == "error":
-                text = plain("\n".join(output["traceback"])[-50_000:])
-                name, message = plain(output["ename"], 200), plain(output["evalue"], 2000)
-                shown = text[-8000:] if len(problems) < TRACEBACKS else ""
-                problems.append(CellProblem(i + 1, name, message, shown))
-    return problems
+        errors = [o for o in (result or {}).get("outputs", ()) if o["output_type"] == "error"]
+        for output in errors[:MOST_PROBLEMS_OF_A_CELL]:
+            text = plain("\n".join(output["traceback"])[-50_000:])[-8000:]
+            problems.append(
+                CellProblem(i + 1, plain(output["ename"], 200), plain(output["evalue"], 2000), text)
+            )
+    return problems[:MOST_PROBLEMS]
 
 
 def _excuse(ready: Bench, report: Report, sitting: Sitting) -> None:
@@ -190,7 +220,22 @@ def _excuse(ready: Bench, report: Report, sitting: Sitting) -> None:
             continue
         wrong.append(exercise.name)  # also if it is excused: what calls it has its answers to go by
         if broken and ready.can_shrink:
+            sitting.begin()
             report.exercises[i] = ready.excuse(result, OneByOne(sitting), broken, tiers)
+
+
+def _forbid(ready: Bench, report: Report, submission: Submission) -> None:
+    """Say which answers use what they may not, and take the points where that is binding."""
+    sources = [c.source for c in submission.code]
+    for exercise, result in zip(ready.week.exercises, report.exercises, strict=True):
+        found = forbidden.uses(sources, exercise.name, exercise.forbids) if exercise.forbids else []
+        result.notes += forbidden.remarks(found, exercise.forbids)
+        if result.score and any(exercise.forbids[use.name] == "binding" for use in found):
+            result.score, result.status = 0, "failed"
+            for check in result.checks:
+                if check.points:
+                    check.points = 0
+                    check.message = "passed, but it counts only without what this exercise forbids"
 
 
 def _explain_missing(report: Report, submission: Submission) -> None:
@@ -220,10 +265,8 @@ def _explain_missing(report: Report, submission: Submission) -> None:
 
 def _defined(source: str) -> list[str]:
     """The functions and classes that a cell defines."""
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two if it is nested too deeply
-        return []
+    tree = forbidden.parsed(source)
+    body = tree.body if tree else []
     return [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
 
 

@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, NoReturn, TypeVar
@@ -37,7 +37,7 @@ from autograder.confinement import Level, Limits, box, levels, probe, scratch
 from autograder.confinement.seal import Seal
 from autograder.zygote import CONTROL, JSON_TYPE, OUT_OF_MEMORY
 
-__all__ = ["Guest", "GuestDied", "Limits", "Zygote", "ZygoteFailed", "settle"]
+__all__ = ["Allowance", "Guest", "GuestDied", "Limits", "Zygote", "ZygoteFailed", "settle"]
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,20 @@ class GuestDied(Exception):
     def __init__(self, kind: str, detail: str, answered: list[Any]) -> None:
         super().__init__(detail)
         self.kind, self.detail, self.answered = kind, detail, answered
+
+
+@dataclass
+class Allowance:
+    """CPU seconds that several requests may take together, be they to guests that follow each other."""
+
+    seconds: float
+    what: str  # that they are for
+    spent: float = 0.0
+
+    @property
+    def overrun(self) -> str:
+        """What to say once it is used up, until then nothing."""
+        return f"took more than {self.seconds:g} s in {self.what}" if self.spent > self.seconds else ""
 
 
 @functools.cache
@@ -335,6 +349,8 @@ class Guest:
         self.alive = True
         self._zygote = zygote
         self._cpu = 0.0
+        self._reading = 0.0  # CPU seconds of ours
+        self._waited = 0.0  # seconds in which replies were late for no good reason
         self._number = 1
         self._cells: list[CellResult] = []
         self._frames = wire.Frames(wire.from_guest(limits.frame_bytes))
@@ -367,11 +383,12 @@ class Guest:
         """The CPU time that the guest has used; once it has ended, with that of its own children."""
         return self._clock.cpu() if self.alive else self._cpu
 
-    def run(self, cells: Sequence[Cell]) -> list[CellResult]:
+    def run(self, cells: Sequence[Cell], together: Allowance | None = None) -> list[CellResult]:
         """Run the cells in order; a cell that raises does not stop the ones after it.
 
         Args:
             cells: {"source": ..., "id": ...} of each code cell.
+            together: what they may take; by default the limit for a notebook.
 
         Returns:
             {"outputs": [...], "execution_count": n} of each, outputs as in nbformat 4.
@@ -391,17 +408,20 @@ class Guest:
             return result
 
         request = {"op": "run", "cells": [{"source": c["source"], "id": c["id"]} for c in cells]}
-        return self._exchange(
-            request, len(cells), take, "cell", self.limits.cell_cpu, self.limits.notebook_cpu
-        )
+        together = together or Allowance(self.limits.notebook_cpu, "all cells")
+        return self._exchange(request, len(cells), take, "cell", self.limits.cell_cpu, together)
 
     def perform(
-        self, requests: Sequence[Request], heard: Callable[[int, Reply], None] | None = None
+        self,
+        requests: Sequence[Request],
+        heard: Callable[[int, Reply], None] | None = None,
+        together: Allowance | None = None,
     ) -> list[Reply]:
         """The replies to calls (see calls.py), in order.
 
         Args:
             heard: called with each reply as it comes and its place, while the guest goes on with the next.
+            together: what these calls may take with others; on top of what one may.
 
         Raises:
             GuestDied: with the replies that came before; the next request is the one that ended it.
@@ -414,7 +434,8 @@ class Guest:
                 heard(index, reply)
             return reply
 
-        return self._exchange(request, len(requests), take, "call", self.limits.call_cpu)
+        together = together or Allowance(float("inf"), "all calls")
+        return self._exchange(request, len(requests), take, "call", self.limits.call_cpu, together)
 
     def probe(self, targets: dict[str, Any]) -> list[str]:
         """What the guest can do of what no guest may do. (See confinement/probe.py.)"""
@@ -423,7 +444,8 @@ class Guest:
             _require(isinstance(value, list) and all(isinstance(v, str) for v in value), "no list of deeds")
             return list(value)
 
-        return self._exchange({"op": "probe", "targets": targets}, 1, take, "probe", 30.0)[0]
+        unlimited = Allowance(float("inf"), "all probes")
+        return self._exchange({"op": "probe", "targets": targets}, 1, take, "probe", 30.0, unlimited)[0]
 
     def _sender(self) -> int:
         """Wait for the guest's first byte; its process's number as this process sees it, 0 if unknown."""
@@ -443,7 +465,13 @@ class Guest:
             with contextlib.suppress(ZygoteFailed):
                 self._end(0)
 
+    @property
+    def _taken(self) -> float:
+        """The seconds that count against an allowance."""
+        return self.cpu_seconds + self._reading + self._waited / self.limits.wall_factor
+
     def _end(self, patience: float) -> dict[str, Any]:
+        self._cpu = self._clock.cpu()
         self.alive = False
         self._socket.close()
         end = self._zygote._reap(patience)
@@ -457,7 +485,7 @@ class Guest:
         take: Callable[[Any, int], T],
         what: str,
         cpu_limit: float,
-        total_limit: float = float("inf"),
+        together: Allowance,
     ) -> list[T]:
         """Send one request and collect its `count` replies, each checked by `take` and within `cpu_limit`.
 
@@ -465,6 +493,7 @@ class Guest:
         """
         if not self.alive:
             raise RuntimeError("this guest has ended")
+        begun = self._taken - together.spent
         limits = wire.Limits(frame_bytes=self.limits.frame_bytes)
         self._decoder = _decoder(self.limits)
         first, self._number = self._number, self._number + count
@@ -474,7 +503,7 @@ class Guest:
         try:
             if self._read(answered, lambda value, index: value, first, 0):
                 raise wire.WireError("it spoke before it was asked")
-            received, begun = 0, self._clock.cpu()
+            received = 0
             start: _Reading | None = None  # taken once a reply is not there at once
             while len(answered) < count:
                 used = self._clock.since(start) if start else None
@@ -484,16 +513,16 @@ class Guest:
                 if unsent and events & select.POLLOUT:
                     with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
                         unsent = unsent[self._socket.send(unsent) :]
-                before, size = len(answered), 0
+                before, size, late = len(answered), 0, 0.0
                 if events & ~select.POLLOUT:
+                    late = self._clock.since(start).idle if start else 0.0
                     size = self._read(answered, take, first, count)
                     received += size
                     if received > self.limits.exchange_bytes:
                         raise wire.WireError(f"it answered with more than {self.limits.exchange_bytes} bytes")
-                if len(answered) < count and self._clock.cpu() - begun > total_limit:
-                    self._overrun(f"used more than {total_limit:g} s of CPU time in all {what}s", answered)
                 self._look_at_scratch(answered)
                 if len(answered) > before:
+                    self._waited += late
                     start = None
                 elif start is None:
                     start = self._clock.read()
@@ -503,6 +532,9 @@ class Guest:
                     10 * wall if size else wall
                 ):  # its answer is on the way
                     self._overrun(f"waited for more than {wall:g} s in one {what}", answered)
+                together.spent = self._taken - begun
+                if len(answered) < count and together.overrun:
+                    self._overrun(together.overrun, answered)
             if self._frames.pending:
                 raise wire.WireError("it said more than it was asked")
         except wire.WireError as error:
@@ -512,6 +544,8 @@ class Guest:
             raise GuestDied("protocol", f"the guest broke the protocol: {error}", unspoilt) from None
         except EOFError:
             self._died(answered)
+        finally:
+            together.spent = self._taken - begun
         return answered
 
     def _read(self, answered: list[T], take: Callable[[Any, int], T], first: int, count: int) -> int:
@@ -534,7 +568,10 @@ class Guest:
             number, payload = frame
             if len(answered) >= count or number != first + len(answered):
                 raise wire.WireError(f"frame {number} answers nothing")
-            answered.append(take(self._decoder.decode(payload), len(answered)))
+            begun = time.process_time()
+            value = self._decoder.decode(payload)
+            self._reading += time.process_time() - begun
+            answered.append(take(value, len(answered)))
         return len(data)
 
     def _look_at_scratch(self, answered: list[Any]) -> None:

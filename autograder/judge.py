@@ -233,7 +233,7 @@ class Bench:
                     right = reference(session) if reference else self.answers(check, trial)
                     run_body(self.week, check, session, right, values, log)
                 except (CheckFailed, CallFailed) as failure:
-                    error = failure
+                    error = _light(failure)
                 except (
                     TypeError,
                     ValueError,
@@ -241,11 +241,11 @@ class Bench:
                     LookupError,
                     AttributeError,
                     ArithmeticError,
+                    MemoryError,
                 ) as failure:
                     # The reference's values do not do that: what the student's function returned is unusable.
-                    error = CheckFailed(
-                        f"the result can't be used: {type(failure).__name__}: {failure}", kind="type"
-                    )
+                    why = f"{type(failure).__name__}: {failure}"
+                    error = CheckFailed(f"the result can't be used: {why[:1000]}", kind="type")
             return Outcome(error, log, decider.compared)
 
         return run
@@ -417,6 +417,21 @@ class Bench:
         return self._traces[key]
 
 
+LONGEST_MESSAGE = 2000  # characters
+MOST_KEPT = 1 << 20  # elements of a tensor that a failure is explained with
+
+
+def _light(error: CheckFailed | CallFailed) -> CheckFailed | CallFailed:
+    """The error without tensors that nobody can read: those that checks compute can be huge."""
+    if isinstance(error, CheckFailed):
+        for name in ("got", "expected"):
+            value = getattr(error, name)
+            if isinstance(value, torch.Tensor) and value.numel() > MOST_KEPT:
+                setattr(error, name, None)
+        error.__traceback__ = error.__context__ = None  # their frames hold more
+    return error
+
+
 _DEATHS = ("time", "memory", "disk", "crashed", "exited", "protocol", "died")
 MOST_DEATHS = 2  # of guests in one exercise
 
@@ -441,11 +456,13 @@ def explain(error: CallFailed) -> str:
 
 def _not_run(error: CallFailed) -> str:
     if error.kind in _DEATHS:
-        return f"not run, because of an earlier call: {error}"
+        return f"not run, because of an earlier call: {str(error).removeprefix('not run: ')}"
     return "not run: " + ("the function is not there" if error.kind == "missing" else "it is not written yet")
 
 
 def _result(check: Check, verdict: str, message: str, points: float = 0, **more: Any) -> CheckResult:
+    if len(message) > LONGEST_MESSAGE:  # it may list what a student's answer holds
+        message = message[:LONGEST_MESSAGE] + " …"
     return CheckResult(check.name, check.title, check.tier, verdict, points, check.points, message, **more)
 
 

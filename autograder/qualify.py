@@ -10,11 +10,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from autograder import forbidden
 from autograder.calls import CallFailed, tree_leaves, tree_map
 from autograder.comparisons import (
     UNIT_ROUNDOFF,
@@ -127,8 +129,11 @@ def _rows(bench: Bench, exercise: Exercise) -> Iterator[Row]:
         *(("accepted", s.name, s.function) for s in bench.week.solutions_of(exercise.name, mistakes=False)),
     ]:
         result = judge(answer)
-        lost = "; ".join(f"{c.name}: {c.message}" for c in result.checks if c.verdict != PASSED)
-        yield _row(exercise, kind, name, result, lost)
+        lost = [f"{c.name}: {c.message}" for c in result.checks if c.verdict != PASSED]
+        used = _forbidden(exercise, answer)
+        yield _row(
+            exercise, kind, name, result, "; ".join(lost + [f"uses {u}, which is forbidden" for u in used])
+        )
     for solution in bench.week.solutions_of(exercise.name, mistakes=True):
         result = judge(solution.function)
         problem = ""
@@ -142,6 +147,15 @@ def _rows(bench: Bench, exercise: Exercise) -> Iterator[Row]:
     for name, answer in stubs(bench.week, exercise):
         result = judge(answer)
         yield _row(exercise, "stub", name, result, f"earns {result.score:g} points" if result.score else "")
+
+
+def _forbidden(exercise: Exercise, answer: Any) -> list[str]:
+    """What an answer of ours uses although it would cost a student the points."""
+    binding = [name for name, consequence in exercise.forbids.items() if consequence == "binding"]
+    if not binding:
+        return []
+    source = Path(inspect.getfile(answer)).read_text(encoding="utf-8")
+    return list(dict.fromkeys(use.name for use in forbidden.uses([source], answer.__name__, binding)))
 
 
 def _row(exercise: Exercise, kind: str, answer: str, result: ExerciseResult, problem: str) -> Row:

@@ -9,13 +9,14 @@ from typing import Any
 from greenlet import greenlet
 
 from autograder.calls import CallFailed, Reply, Request, Session
-from autograder.guests import Cell, CellResult, Guest, GuestDied, Limits, Zygote
+from autograder.guests import Allowance, Cell, CellResult, Guest, GuestDied, Limits, Zygote
 from autograder.trials import Outcome
 
 Job = Callable[[Session], Outcome]
 
 MOST_DEATHS_IN_CELLS = 3
 MOST_DEATHS_IN_CALLS = 24  # per submission; the judge also gives up on an exercise after a few
+MOST_NOTEBOOKS = 3  # the time that all runs of the notebook may take, as a multiple of what one may
 
 
 @dataclass
@@ -29,9 +30,28 @@ class Sitting:
     fatal: dict[int, GuestDied] = field(
         default_factory=dict
     )  # cells that ended their guest, left out afterwards
+    end: int = field(init=False)  # cells from here on are left out: those before take all the time
     deaths: int = 0
     cpu_seconds: float = 0.0
+    _notebooks: float = 0.0  # CPU seconds of all runs of the notebook
+    _calls: Allowance = field(default_factory=lambda: Allowance(float("inf"), "all calls"))
     _guest: Guest | None = None
+
+    def __post_init__(self) -> None:
+        self.end = len(self.cells)
+
+    def begin(self) -> None:
+        """Begin another exercise: what was spent on those before doesn't count against it."""
+        self._calls = Allowance(self.limits.exercise_cpu, "all calls of this exercise")
+
+    @property
+    def _over(self) -> str:
+        """Why no more calls are made, or nothing."""
+        if self.deaths >= MOST_DEATHS_IN_CALLS:
+            return "earlier calls ended too many guests"
+        if self._notebooks > MOST_NOTEBOOKS * self.limits.notebook_cpu:
+            return "earlier calls ended guests, and the notebook takes too long to be run again"
+        return self._calls.overrun and f"earlier calls {self._calls.overrun}"
 
     def guest(self) -> Guest:
         """The live guest, with the notebook run in it."""
@@ -39,14 +59,20 @@ class Sitting:
             self._retire()
             guest = self._guest = self.zygote.guest(self.limits)
             first = not self.results
-            left = [i for i in range(len(self.cells)) if i not in self.fatal]
+            left = [i for i in range(self.end) if i not in self.fatal]
             done: list[CellResult] = []
+            # What has run in time once may be slower the next time.
+            together = Allowance(self.limits.notebook_cpu * (1 if first else 2), "all cells")
             try:
                 if len(self.fatal) <= MOST_DEATHS_IN_CELLS:
-                    done = guest.run([self.cells[i] for i in left])
+                    done = guest.run([self.cells[i] for i in left], together)
             except GuestDied as death:
                 done = death.answered
-                self.fatal[left[len(done)]] = death
+                culprit = left[len(done)]
+                self.fatal[culprit] = death
+                if together.overrun:
+                    self.end = culprit
+            self._notebooks += guest.cpu_seconds
             if first or (len(self.fatal) and not self._complete):
                 self.results = [None] * len(self.cells)
                 for i, result in zip(left, done, strict=False):
@@ -55,7 +81,7 @@ class Sitting:
 
     @property
     def _complete(self) -> bool:
-        return all(r is not None or i in self.fatal for i, r in enumerate(self.results))
+        return all(r is not None or i in self.fatal for i, r in enumerate(self.results[: self.end]))
 
     def _retire(self) -> None:
         if self._guest is not None:
@@ -95,10 +121,10 @@ class Sitting:
 
     def ask(self, request: Request) -> Reply:
         """One call; a guest that dies over it gives an error."""
-        if self.deaths >= MOST_DEATHS_IN_CALLS:
-            return _gone("died", "not run: earlier calls ended too many guests")
+        if self._over:
+            return _gone("died", f"not run: {self._over}")
         try:
-            return self.guest().perform([request])[0]
+            return self.guest().perform([request], together=self._calls)[0]
         except GuestDied as death:
             self.deaths += 1
             return _gone(death.kind, death.detail)
@@ -126,12 +152,12 @@ class Sitting:
                 i, (glet, _) = pending[k]
                 advance(i, glet, reply)
 
-            if self.deaths >= MOST_DEATHS_IN_CALLS:
+            if over := self._over:
                 for k in range(len(pending)):
-                    heard(k, _gone("died", "not run: earlier calls ended too many guests"))
+                    heard(k, _gone("died", f"not run: {over}"))
                 continue
             try:
-                self.guest().perform([request for _, (_, request) in pending], heard)
+                self.guest().perform([request for _, (_, request) in pending], heard, self._calls)
             except GuestDied as death:
                 self.deaths += 1
                 culprit, (glet, _) = pending[len(death.answered)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from autograder import _environment, freshness
+from autograder import _environment, forbidden, freshness
 from autograder.bundle import SUFFIX, Published
 from autograder.results import ExerciseResult
 from autograder.trials import LocalReplayer
@@ -77,6 +77,9 @@ class Check:
             result = judge(self._bench, name, namespace)
             if result.status != "passed":
                 result.notes += self._broken(name, namespace, caller)
+        forbids = self._bench.week.exercise(name).forbids
+        sources = [str(source) for source in caller.get("In", ())][1:]  # IPython begins with an empty one
+        result.notes += forbidden.remarks(forbidden.uses(sources, name, forbids), forbids)
         if printed.getvalue():
             result.notes.append("what your code prints is left out here: run an example to see it")
         feedback = Feedback(result, freshness.notes(name, namespace))

@@ -24,6 +24,15 @@ ARGUMENTS = (
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--levels",
+        choices=("best", "all"),
+        default="best",
+        help="Attack the best confinement that this machine has, or all that it has.",
+    )
+
+
 @pytest.fixture(scope="session")
 def course() -> Course:
     return Course.load(ROOT)

@@ -273,7 +273,7 @@ def test_cells_have_a_limit_each_and_the_notebook_one_for_all(zygote):
         g.run([{"source": busy.format(0.5), "id": ""}] * 20)
     assert died.value.kind == "time"
     assert 3 <= len(died.value.answered) <= 5
-    assert died.value.detail == "used more than 2 s of CPU time in all cells"
+    assert died.value.detail == "took more than 2 s in all cells"
 
 
 # Death

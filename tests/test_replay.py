@@ -127,3 +127,40 @@ def test_a_missing_function_is_said_to_be_missing(clean_zygote: Zygote) -> None:
     error = sitting.replay([_job("f", 1)])[0].error
     assert isinstance(error, CallFailed) and error.kind == "missing"
     sitting.close()
+
+
+def test_all_calls_of_an_exercise_have_a_limit_together(clean_zygote: Zygote) -> None:
+    """Each is fast enough, all together are not; the next exercise begins anew."""
+    slow = """
+import time
+def slow(x):
+    begun = time.process_time()
+    while time.process_time() - begun < 0.2: pass
+    return x
+def sleepy(x):
+    time.sleep(0.2)
+    return x
+"""
+    sitting = _sitting(clean_zygote, slow)
+    sitting.limits = dataclasses.replace(LIMITS, exercise_cpu=1.0, wall_factor=1.0)
+    for name in ("slow", "sleepy"):
+        sitting.begin()
+        outcomes = sitting.replay([_job(name, i) for i in range(20)])
+        assert any(o.error is not None for o in outcomes)
+        error = sitting.replay([_job(name, 1)])[0].error
+        assert isinstance(error, CallFailed)
+        assert error.message == "not run: earlier calls took more than 1 s in all calls of this exercise"
+    sitting.begin()
+    assert sitting.replay([_job("slow", 1)])[0].error is None
+    sitting.close()
+
+
+def test_a_notebook_that_takes_too_long_is_run_as_far_as_there_is_time(clean_zygote: Zygote) -> None:
+    busy = "import time\nbegun = time.process_time()\nwhile time.process_time() - begun < 0.2: pass"
+    sitting = _sitting(clean_zygote, "def f(x):\n    return x", *[busy] * 20, "def g(x):\n    return x")
+    sitting.limits = dataclasses.replace(LIMITS, notebook_cpu=1.0)
+    assert [o.error for o in sitting.replay([_job("f", 1)])] == [None]
+    assert list(sitting.fatal) == [sitting.end] and 3 <= sitting.end <= 7
+    error = sitting.replay([_job("g", 1)])[0].error
+    assert isinstance(error, CallFailed) and error.kind == "missing"
+    sitting.close()

@@ -31,7 +31,8 @@ class Limits:
 
     cell_cpu: float = 60.0
     call_cpu: float = 5.0
-    notebook_cpu: float = 600.0
+    notebook_cpu: float = 600.0  # all cells
+    exercise_cpu: float = 120.0  # all calls of an exercise, with what it takes to read their answers
     wall_factor: float = 4.0
     memory_bytes: int = 2 << 30
     file_bytes: int = 64 << 20
