@@ -212,6 +212,7 @@ def _guest(pieces: list[bytes]) -> Guest:
 
     guest = object.__new__(Guest)
     guest._socket = Socket()  # type: ignore[assignment]
+    guest._reading = 0.0
     guest._frames, guest._decoder = wire.Frames(wire.from_guest(_GUEST.frame_bytes)), _decoder(_GUEST)
     guest._cells, guest.limits = [], _GUEST
     return guest

@@ -44,8 +44,9 @@ def unsealed() -> Iterator[Zygote]:
     """As on a machine that has nothing to confine with."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(levels, "_why_no_seccomp", lambda: "not here")
-        with Zygote(level=Level("none", "none")) as zygote:
-            yield zygote
+        zygote = Zygote(level=Level("none", "none"))
+    with zygote:
+        yield zygote
 
 
 @contextlib.contextmanager

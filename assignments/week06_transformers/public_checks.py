@@ -135,7 +135,7 @@ def answers_each_token_alone(feed_forward, x, w1, b1, w2, b2):
 
 
 def causal(n):
-    return torch.ones(n, n, dtype=torch.bool).tril()
+    return torch.arange(n)[:, None] >= torch.arange(n)
 
 
 @check("PostLNBlock", points=1, examples=FEWER)
