@@ -221,11 +221,11 @@ def test_the_wheel_holds_the_engine_and_its_templates_alone(files: dict[str, Pat
         names = set(archive.namelist())
         metadata = Parser().parsestr(archive.read(next(n for n in names if n.endswith("/METADATA"))).decode())
         everything = "\n".join(archive.read(n).decode() for n in names)
-    engine = {f"autograder/{p.name}" for p in (ROOT / "autograder").glob("*.py")}
+    engine = {str(p.relative_to(ROOT)) for p in (ROOT / "autograder").rglob("*.py")}
     templates = {
         f"autograder/templates/{p.relative_to(ROOT / 'templates')}"
         for p in (ROOT / "templates").rglob("*")
-        if p.is_file()
+        if p.is_file() and "__pycache__" not in p.parts
     }
     assert engine | templates <= names
     others = names - engine - templates
