@@ -78,8 +78,8 @@ def remarks(found: Iterable[Use], forbids: Mapping[str, str]) -> list[str]:
         first.setdefault(use.name, use)
     costs = {"binding": "it earns no points as long as it does", "advisory": "that costs no points"}
     return [
-        f"this exercise is to be solved without `{name}`, which line {use.line} of code cell {use.cell} uses: "
-        f"{costs[forbids[name]]} (found by reading the notebook)"
+        f"this exercise is to be solved without `{name}`, which line {use.line} of code cell {use.cell} "
+        f"uses: {costs[forbids[name]]} (found by reading the notebook)"
         for name, use in first.items()
     ]
 

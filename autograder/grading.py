@@ -188,7 +188,7 @@ MOST_PROBLEMS_OF_A_CELL = 3
 
 
 def cell_problems(sitting: Sitting, places: Sequence[int]) -> list[CellProblem]:
-    """The cells in these places of a sitting that did not run to their end, the first of too many, in order."""
+    """The cells in these places of a sitting that did not run to their end; the first of too many."""
     problems: list[CellProblem] = []
     for i, place in enumerate(places):
         result = sitting.results[place] if place < len(sitting.results) else None

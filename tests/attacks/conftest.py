@@ -379,7 +379,7 @@ class _Reader(HTMLParser):
             self.found.append(f"<{tag}>")
         for name, value in attrs:
             leads_out = name in ("href", "src", "action") and re.match(r"\s*(\w*:(?!,)|//)", value or "")
-            if name.startswith("on") or name == "style" and "url" in (value or "") or leads_out:
+            if name.startswith("on") or (name == "style" and "url" in (value or "")) or leads_out:
                 self.found.append(f"<{tag} {name}={value!r}>")
 
 

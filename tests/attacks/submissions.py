@@ -22,7 +22,11 @@ NOTHING = {"double": 0, "tally": 0, "Affine": 0, TARGET: 0}
 
 def bytes_of(data: bytes | str) -> Callable[[Path], None]:
     """Writes these bytes."""
-    return lambda path: None if path.write_bytes(data if isinstance(data, bytes) else data.encode()) else None
+
+    def write(path: Path) -> None:
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+
+    return write
 
 
 def zipped(names: Mapping[str, bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""Every attack is handed in, alone and in the middle of a class, and gains nothing, harms nobody and leaves nothing."""
+"""Every attack is handed in, alone and in a class: it gains nothing, harms nobody and leaves nothing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from autograder.collect import Entry
 from autograder.grading import grade_all
 from autograder.replay import MOST_DEATHS_IN_CELLS, MOST_NOTEBOOKS
 from autograder.results import Report
@@ -109,19 +110,20 @@ def graded(the_judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Class:
     if the_judge.confinement.bare:
         pytest.skip("judges of their own choose a level for themselves, and this is none")
     folder = tmp_path_factory.mktemp("class")
-    students: list[tuple[str, Path]] = []
+    students: list[Entry] = []
     for i, attack in enumerate(ATTACKS):
-        students.append((attack.name, attack.hand_in(folder, the_judge.world)))
+        students.append(Entry(attack.name, attack.hand_in(folder, the_judge.world)))
         if i % 2:
             kind = list(HONEST)[i // 2 % len(HONEST)]
-            students.append((f"honest-{kind}-{i}", honest(folder, f"honest-{kind}-{i}", HONEST[kind])))
+            name = f"honest-{kind}-{i}"
+            students.append(Entry(name, honest(folder, name, HONEST[kind])))
     resource_tracker.ensure_running()  # multiprocessing has it for as long as this process lives
     before, level = Belongings.now(the_judge.folder), the_judge.confinement.level
     with redirected(folder / "told"):
         reports = {
             r.student: r for r in grade_all(the_judge.course, WEEK, students, "hidden", LIMITS, 2, level)
         }
-    assert list(reports.keys() - dict(students).keys()) == []
+    assert reports.keys() == {entry.student for entry in students}
     return Class(
         reports,
         artefacts(list(reports.values()), folder),
