@@ -141,8 +141,8 @@ def _distorting(namespace: MutableMapping[str, Any], names: Sequence[str]) -> It
 def distorted(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function, or a class's `forward`, that answers with a quarter of something else.
 
-    That quarter of each floating number depends on the inputs and on where the number stands. What is between 0
-    and 1, or positive, remains so; gradients reach the other three quarters.
+    That quarter of each floating number depends on the inputs and on where the number stands. What is between
+    0 and 1, or positive, remains so; gradients reach the other three quarters.
     """
     if inspect.isclass(function):
         forward = getattr(function, "forward", None)

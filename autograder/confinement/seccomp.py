@@ -61,7 +61,6 @@ _PROCESS = {
 _AF_UNIX = 1
 _CHOICES: dict[str, tuple[int, tuple[int, ...]]] = {
     "socketpair": (0, (_AF_UNIX,)),
-    "sendto": (4, (0,)),  # to nobody but its peer: datagrams of a pair could be sent to any socket in reach
     "sendto": (4, (0,)),  # to the other end, not to an address
     # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: no typing into terminals, no signals.
     "ioctl": (1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),
