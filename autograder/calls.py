@@ -13,6 +13,8 @@ A call or method may ask for more: "wrt": [0, 1] (positions of arguments, of a m
 "parameters": True ask for gradients of the sum of value * cotangent over all floating outputs, with
 "cotangents" a list in their order; "after": True asks for the arguments as they are after the call.
 "seed" is where the global random generators start: how many calls the same check has made before.
+"distorted" lists functions that the call finds distorted in the namespace, so that what it makes of their
+answers can be told from what it would answer anyway.
 
 A reply is {"value": ...} with "gradients" (a list, None where there is none), "parameter_gradients"
 (by name) and "after" as asked, or {"error": {"kind", "type", "message", "traceback"}}, where kind is
@@ -22,9 +24,12 @@ differentiate) or one that the guest adds ("time", "memory", "died", "unsendable
 
 from __future__ import annotations
 
+import inspect
+import math
 import random
 import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,11 +99,14 @@ def cast(value: Any, dtype: torch.dtype) -> Any:
     return tree_map(leaf, value)
 
 
-def perform(request: Request, namespace: Mapping[str, Any], objects: MutableMapping[int, Any]) -> Reply:
+def perform(
+    request: Request, namespace: MutableMapping[str, Any], objects: MutableMapping[int, Any]
+) -> Reply:
     """Answer one request with the functions of `namespace`; never raises an ordinary exception."""
     _seed(request.get("seed", 0))
     try:
-        return _perform(request, namespace, objects)
+        with _distorting(namespace, request.get("distorted", ())):
+            return _perform(request, namespace, objects)
     except _Refused as error:
         return {"error": {"kind": error.kind, "type": "", "message": str(error), "traceback": ""}}
     except (Exception, SystemExit) as error:
@@ -117,6 +125,51 @@ def _seed(number: int) -> None:
     random.seed(number)
     np.random.seed(number)
     torch.default_generator.manual_seed(number)
+
+
+@contextmanager
+def _distorting(namespace: MutableMapping[str, Any], names: Sequence[str]) -> Iterator[None]:
+    """Put distorted functions in the place of those named, where there are any."""
+    own = {name: namespace[name] for name in names if callable(namespace.get(name))}
+    namespace.update({name: distorted(function) for name, function in own.items()})
+    try:
+        yield
+    finally:
+        namespace.update(own)
+
+
+def distorted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function, or a class's `forward`, that answers with a quarter of something else.
+
+    That quarter of each floating number depends on the inputs and on where the number stands. What is between
+    0 and 1, or positive, remains so; gradients reach the other three quarters.
+    """
+    if inspect.isclass(function):
+        forward = getattr(function, "forward", None)
+        return type(function.__name__, (function,), {"forward": distorted(forward)} if forward else {})
+
+    def distort(*args: Any) -> Any:
+        known = [torch.as_tensor(v).detach() for v in tree_leaves(args) if _is_floating(v)]
+        phase = sum(float(v.double().tanh().mean()) for v in known if v.numel())
+        count = 0
+
+        def leaf(v: Any) -> Any:
+            nonlocal count
+            if not _is_floating(v):
+                return v
+            count += 1
+            shape = tuple(v.shape) if isinstance(v, Tensor) else ()
+            places = torch.arange(math.prod(shape), dtype=torch.float64).reshape(shape)
+            other = 0.5 + 0.4 * torch.sin(places + count + phase)
+            return 0.75 * v + 0.25 * (other.to(v) if isinstance(v, Tensor) else float(other))
+
+        return tree_map(leaf, function(*args))
+
+    return distort
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, Tensor) and value.is_floating_point())
 
 
 def _perform(request: Request, namespace: Mapping[str, Any], objects: MutableMapping[int, Any]) -> Reply:
@@ -250,7 +303,7 @@ class LocalSession:
     """Performs requests in this process, for authors and for students in their own kernel."""
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
-        self.namespace = namespace
+        self.namespace = dict(namespace)
         self._objects: dict[int, Any] = {}
 
     def perform(self, request: Request) -> Reply:

@@ -6,12 +6,12 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
 
-from autograder.calls import Class, Function, Instance, Reply, Request, Session
+from autograder.calls import Class, Function, Instance, Reply, Request, Session, distorted
 from autograder.exercises import Exercise
 from autograder.trials import Outcome, Replayer
 
@@ -92,8 +92,23 @@ def _remote_class(reference: Any, session: Session) -> Any:
     return type(reference.__name__, (reference,), {"__init__": __init__, **{n: remote(n) for n in public}})
 
 
-def composed(exercise: Exercise, names: Sequence[str], session: Session) -> Any:
-    """The reference of `exercise`, calling the session's answers to the exercises `names`, at any depth."""
+class Distorting:
+    """A session in which calls find the named answers distorted (see `calls.distorted`)."""
+
+    def __init__(self, session: Session, names: Sequence[str]) -> None:
+        self._session, self._names = session, list(names)
+
+    def perform(self, request: Request) -> Reply:
+        return self._session.perform({**request, "distorted": self._names} if self._names else request)
+
+
+def composed(
+    exercise: Exercise, names: Sequence[str], session: Session, distort: Collection[str] = ()
+) -> Any:
+    """The reference of `exercise`, calling the session's answers to the exercises `names`, at any depth.
+
+    Those in `distort` are distorted here: the session's own word on that would not be worth much.
+    """
     reference = exercise.reference
     module = sys.modules[reference.__module__]
     space = dict(
@@ -108,10 +123,12 @@ def composed(exercise: Exercise, names: Sequence[str], session: Session) -> Any:
             methods = {n: _in(space, f) for n, f in vars(own).items() if inspect.isfunction(f)}
             space[name] = type(name, (own,), methods)
     for name in names:
+        own = Distorting(session, [n for n in distort if n != name])
         if inspect.isclass(space.get(name)):
-            space[name] = _remote_class(space[name], session)
+            remote = _remote_class(space[name], own)
         else:
-            space[name] = functools.partial(_Remote.apply, Function(name, session))
+            remote = functools.partial(_Remote.apply, Function(name, own))
+        space[name] = distorted(remote) if name in distort else remote
     return space[reference.__name__]
 
 

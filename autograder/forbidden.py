@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 LONGEST = 100_000  # characters of a cell that is read; nobody writes more
-LONGEST_NOTEBOOK = 1_000_000
+LONGEST_NOTEBOOK = 300_000
 MOST_PATHS = 100  # that one expression may stand for
 METHODS = "torch.Tensor."  # names that begin so are also found as methods of whatever they are called on
 

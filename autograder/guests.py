@@ -271,7 +271,7 @@ class Zygote:
         self._start()
 
     def _ask(
-        self, request: dict[str, Any], descriptors: Sequence[int] = (), seconds: float = _ANSWER_SECONDS
+        self, request: dict[str, Any], descriptors: Sequence[int] = (), seconds: float | None = None
     ) -> dict[str, Any]:
         self._number += 1
         try:
@@ -283,7 +283,7 @@ class Zygote:
         except OSError as error:
             self._spoilt = True
             raise ZygoteFailed(f"the zygote can't be reached ({error}): {self._log_tail()}") from error
-        return self._expect(self._number, seconds)
+        return self._expect(self._number, seconds or _ANSWER_SECONDS)
 
     def _expect(self, number: int, seconds: float) -> dict[str, Any]:
         try:

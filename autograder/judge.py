@@ -13,7 +13,7 @@ from autograder import battery, corpus, results, store, wire
 from autograder.calls import CallFailed, LocalSession, Log, Reply, Session, cast
 from autograder.closeness import KINK_STEP, RUNS, Calibration, calibrate, record, scales_of
 from autograder.comparisons import CheckFailed, Decider, Key, comparing
-from autograder.composition import Direct, composed
+from autograder.composition import Direct, Distorting, composed
 from autograder.corpus import Example, Source
 from autograder.course import Week
 from autograder.exercises import Check, Exercise, Solution
@@ -337,8 +337,9 @@ class Bench:
     ) -> ExerciseResult:
         """Judge again an exercise that calls the student's own, wrong answers to earlier ones.
 
-        It counts if it agrees with the reference composed with those answers; a property that fails is
-        excused where the composed reference fails it too.
+        It counts if it agrees with the reference composed with those answers, also when these are distorted:
+        of wrong answers such as zeros, anything can be composed. A property that fails is excused where the
+        composed reference fails it too.
 
         Args:
             result: what came out against the reference alone.
@@ -346,9 +347,17 @@ class Bench:
             broken: the earlier exercises that are wrong.
         """
         exercise = self.week.exercise(result.name)
+        # Another way through these and those that call them may be right, too.
+        first = [name for name in broken if not set(self.week.exercise(name).uses) & set(broken)]
 
-        def reference(session: Session) -> Session:
-            return Exact({**self.week.references, exercise.name: composed(exercise, broken, session)})
+        def reference(session: Session, distort: Sequence[str] = ()) -> Session:
+            answer = composed(exercise, broken, session, distort)
+            return Exact({**self.week.references, exercise.name: answer})
+
+        def distorted(check: Check, trial: Trial) -> Callable[[Session], Outcome]:
+            return lambda session: self.job(check, trial, lambda _: reference(session, first))(
+                Distorting(session, first)
+            )
 
         checks = self.week.checks_of(exercise.name, tiers)
         judged = []
@@ -362,9 +371,9 @@ class Bench:
                 continue
             trials = self.material(check).judged
             if check.battery:
-                right = all(
-                    o.error is None for o in sessions.replay([self.job(check, t, reference) for t in trials])
-                )
+                jobs = [self.job(check, t, reference) for t in trials]
+                jobs += [distorted(check, t) for t in trials] if check.gate else []
+                right = all(o.error is None for o in sessions.replay(jobs))
             else:
                 right = any(
                     self.job(check, t)(reference(session)).error is not None

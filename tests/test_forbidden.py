@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+import torch
+
+from autograder import bundle
+from autograder.bundle import Published
+from autograder.course import Course, Week
+from autograder.exercises import Exercise, exercise
 from autograder.forbidden import Use, parsed, uses
+from autograder.judge import Bench
+from autograder.qualify import _forbidden
+from autograder.results import ExerciseResult
+from autograder.student import Check
 
 FORBIDDEN = [
     "torch.logsumexp",
@@ -134,3 +146,48 @@ def test_no_text_is_too_much(source: str) -> None:
 
 def test_what_can_not_be_parsed_is_none() -> None:
     assert parsed("\ud800") is None and parsed("\0") is None and parsed("x" * 200_000) is None
+
+
+# What comes of it: attacks/gaming.py has it graded; here are the other places.
+
+
+def test_students_have_the_rule_in_their_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    exercise = Exercise(relu, forbids={"torch.relu": "binding", "torch.clamp": "advisory"})
+    week = Week("week", Path(), "Week", [exercise], [], [], "", Path())
+    monkeypatch.setattr("autograder.student.judge", lambda *_: ExerciseResult("relu", 1, 1, [], "passed"))
+    check = Check("week", Published.__new__(Published))
+    check._bench.week = week
+    monkeypatch.setitem(globals(), "In", ["", "import torch", "def relu(x):\n    return torch.relu(x)"])
+    (note,) = check(relu).result.notes
+    assert note.startswith(
+        "this exercise is to be solved without `torch.relu`, which line 2 of code cell 2 uses"
+    )
+    monkeypatch.setitem(globals(), "In", ["", "def relu(x):\n    return x * (x > 0)"])
+    assert check(relu).result.notes == []
+
+
+def relu(x: torch.Tensor) -> torch.Tensor:
+    return torch.clamp(x, min=0)
+
+
+def test_our_own_answers_may_not_use_what_costs_students_the_points() -> None:
+    assert _forbidden(Exercise(relu, forbids={"torch.clamp": "binding"}), relu) == ["torch.clamp"]
+    assert _forbidden(Exercise(relu, forbids={"torch.clamp": "advisory"}), relu) == []
+    assert _forbidden(Exercise(relu, forbids={"torch.relu": "binding"}), relu) == []
+
+
+def test_a_rule_is_advisory_or_binding() -> None:
+    with pytest.raises(ValueError, match=r"'torch.relu' is 'maybe', not one of advisory, binding"):
+        exercise(relu, forbids={"torch.relu": "maybe"})
+
+
+def test_the_rule_goes_to_students_with_the_checks(course: Course, tmp_path: Path) -> None:
+    ready = Bench(Course.load(course.root).week("week07_vae"))  # one of its own: it is changed here
+    ready.week.exercises[:] = [
+        replace(e, forbids={"torch.relu": "advisory"}) for e in ready.week.exercises[:1]
+    ]
+    ready.week.checks[:] = ready.week.checks_of(ready.week.exercises[0].name, ("public",))
+    stubs = "import torch\ndef reparameterize(mu, logvar, eps):\n    raise NotImplementedError()\n"
+    bundle.write(ready, stubs, tmp_path / "week.checks")
+    published = Published.load(tmp_path / "week.checks")
+    assert published.week.exercise("reparameterize").forbids == {"torch.relu": "advisory"}
