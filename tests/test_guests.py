@@ -633,7 +633,7 @@ def test_a_zygote_that_cannot_start_says_why(monkeypatch):
 
 @linux
 def test_a_guest_holds_its_socket_and_nothing_else_of_the_judges(zygote):
-    os.environ["AUTOGRADER_TEST_SECRET"] = "secret"
+    os.environ["AUTOGRADER_JUDGE_SECRET"] = "secret"
     source = (
         "import ctypes, os, resource\n"
         "def descriptors():\n"
@@ -663,7 +663,7 @@ def test_a_guest_holds_its_socket_and_nothing_else_of_the_judges(zygote):
             # IPython's event loop holds three descriptors: epoll and a pair of sockets.
             held, rest = g.perform([call("descriptors"), call("rest")])
     finally:
-        del os.environ["AUTOGRADER_TEST_SECRET"]
+        del os.environ["AUTOGRADER_JUDGE_SECRET"]
     assert result["outputs"] == []
     assert held["value"] == list(range(7))
     rest = rest["value"]
