@@ -82,7 +82,7 @@ class Bench:
         saved = store.load(folder / f"{name}.examples", drawn)
         if saved is None:
             examples = self._draw(check)
-            store.save(
+            store.keep(
                 folder / f"{name}.examples", drawn, [[dict(e.values), list(e.choices)] for e in examples]
             )
         else:
@@ -90,7 +90,7 @@ class Bench:
         saved = store.load(folder / f"{name}.tolerances", earned)
         if saved is None:
             calibrations = self._calibrations(check, examples)
-            store.save(folder / f"{name}.tolerances", earned, [c.to_list() for c in calibrations])
+            store.keep(folder / f"{name}.tolerances", earned, [c.to_list() for c in calibrations])
         else:
             calibrations = [Calibration.from_list(c) for c in saved]
         return Material(check, [Trial(e, c) for e, c in zip(examples, calibrations, strict=True)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import logging
 import os
 import tempfile
 import zlib
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from autograder import wire
+
+_log = logging.getLogger(__name__)
 
 LIMITS = wire.Limits(frame_bytes=256 << 20, values=1 << 24, tensors=1 << 22)
 
@@ -41,6 +45,24 @@ def save(path: Path, key: str, value: Any) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def keep(path: Path, key: str, value: Any) -> None:
+    """Save what can be made again: where that can't be, it is made each time, and a warning says so."""
+    try:
+        save(path, key, value)
+    except OSError as error:
+        _warn(str(path.parent.parent), error.strerror or str(error))
+
+
+@functools.cache
+def _warn(folder: str, reason: str) -> None:
+    _log.warning(
+        "examples and tolerances can't be kept in %s (%s), so they are made anew each time: "
+        "have that folder writable, or prepare the course once as its owner",
+        folder,
+        reason,
+    )
 
 
 def load(path: Path, key: str) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from autograder import corpus, store
+from autograder import corpus
 from autograder.corpus import Example, Source
 from autograder.course import Course
 from autograder.judge import Bench
@@ -91,11 +90,3 @@ def test_a_damaged_cache_is_made_again(week) -> None:
         path.write_bytes(path.read_bytes()[:-7])
     again = Bench(week).material(check)
     assert _same([t.example for t in first.trials], [t.example for t in again.trials])
-
-
-def test_a_file_under_another_key_is_not_taken(tmp_path: Path) -> None:
-    store.save(tmp_path / "a", "one", [1, torch.ones(2)])
-    shutil.copy(tmp_path / "a", tmp_path / "b")
-    assert store.load(tmp_path / "b", "one")[0] == 1
-    assert store.load(tmp_path / "b", "two") is None
-    assert store.load(tmp_path / "c", "one") is None
