@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -257,6 +258,8 @@ def decide(
         return
     if relation in ("close", "equal") and isinstance(expected, Tensor):
         _same_form(got, expected, path, strict)
+        if relation == "close" and _plainly_close(got, expected, tolerance):
+            return
     g, e = as_wide(got), as_wide(expected)
     try:
         g, e = torch.broadcast_tensors(g, e)
@@ -321,6 +324,18 @@ def is_exact(got: Any, expected: Any) -> bool:
         not (v.is_floating_point() or v.is_complex()) if isinstance(v, Tensor) else isinstance(v, int)
         for v in (got, expected)
     )
+
+
+def _plainly_close(got: Tensor, expected: Tensor, tolerance: Tolerance) -> bool:
+    """Finite real numbers within the absolute tolerance: most answers are, and numpy sees it soonest."""
+    if any(t.dtype not in _REAL or t.layout is not torch.strided or t.is_meta for t in (got, expected)):
+        return False
+    with np.errstate(invalid="ignore"):
+        difference = np.subtract(got.numpy(force=True), expected.numpy(force=True), dtype=np.float64)
+    return bool((abs(difference) <= tolerance.absolute).all())
+
+
+_REAL = (torch.float32, torch.float64)
 
 
 def _violations(relation: str, g: Tensor, e: Tensor, tolerance: Tolerance, u: float, exact: bool) -> Tensor:

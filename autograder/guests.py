@@ -416,17 +416,20 @@ class Guest:
         requests: Sequence[Request],
         heard: Callable[[int, Reply], None] | None = None,
         together: Allowance | None = None,
+        held: bool = False,
     ) -> list[Reply]:
         """The replies to calls (see calls.py), in order.
 
         Args:
             heard: called with each reply as it comes and its place, while the guest goes on with the next.
             together: what these calls may take with others; on top of what one may.
+            held: quick replies come some at a time, which costs less.
 
         Raises:
-            GuestDied: with the replies that came before; the next request is the one that ended it.
+            GuestDied: with the replies that came before; the next request is the one that ended it, unless
+                replies were held.
         """
-        request = {"op": "calls", "requests": list(requests)}
+        request = {"op": "calls", "requests": list(requests), "held": held}
 
         def take(value: Any, index: int) -> Reply:
             reply = _reply(value, requests[index])

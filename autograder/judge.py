@@ -50,6 +50,7 @@ class Bench:
     def __init__(self, week: Week) -> None:
         self.week = week
         self._materials: dict[tuple[str, str, str], Material] = {}
+        self._corpus_ids: dict[tuple[str, ...], str] = {}
         self._traces: dict[tuple[str, str, str, str], list[tuple[list[Any], bool]]] = {}
         self.exact = Exact(week.references)
         self.signatures = signatures_of(week.references)
@@ -62,10 +63,11 @@ class Bench:
 
     def corpus_id(self, tiers: tuple[str, ...]) -> str:
         """Identifies the examples of all checks in these tiers; says nothing of the seed."""
-        checks = [c for c in self.week.checks if c.tier in tiers]
-        return store.fingerprint(
-            *(wire.encode([dict(t.example.values) for t in self.material(c).trials]) for c in checks)
-        )
+        if tiers not in self._corpus_ids:
+            checks = [c for c in self.week.checks if c.tier in tiers]
+            examples = ([dict(t.example.values) for t in self.material(c).trials] for c in checks)
+            self._corpus_ids[tiers] = store.fingerprint(*map(wire.encode, examples))
+        return self._corpus_ids[tiers]
 
     def material(self, check: Check) -> Material:
         """The examples of a check with their tolerances."""

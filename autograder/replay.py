@@ -33,6 +33,7 @@ class Sitting:
     end: int = field(init=False)  # cells from here on are left out: those before take all the time
     deaths: int = 0
     cpu_seconds: float = 0.0
+    careful: bool = False  # each call is answered at once, so that it is known which one ends a guest
     _notebooks: float = 0.0  # CPU seconds of all runs of the notebook
     _calls: Allowance = field(default_factory=lambda: Allowance(float("inf"), "all calls"))
     _guest: Guest | None = None
@@ -132,7 +133,7 @@ class Sitting:
     def _round(
         self, jobs: Sequence[Job], todo: Sequence[int], outcomes: list[Outcome | None]
     ) -> tuple[int, GuestDied, bool] | None:
-        """Run jobs until all are done or the guest dies: then which job ended it, and how."""
+        """Run jobs until all are done or the guest dies: then which job ended it, and how, if that is known."""
         asks: dict[int, tuple[greenlet, Request]] = {}
 
         def advance(i: int, glet: greenlet, *reply: Any) -> None:
@@ -157,9 +158,13 @@ class Sitting:
                     heard(k, _gone("died", f"not run: {over}"))
                 continue
             try:
-                self.guest().perform([request for _, (_, request) in pending], heard, self._calls)
+                requests = [request for _, (_, request) in pending]
+                self.guest().perform(requests, heard, self._calls, held=not self.careful)
             except GuestDied as death:
                 self.deaths += 1
+                if not self.careful and len(requests) > 1:
+                    self.careful = True  # the next round shows which call it was
+                    return None
                 culprit, (glet, _) = pending[len(death.answered)]
                 if death.kind == "time" and len(todo) > 1:
                     return culprit, death, False

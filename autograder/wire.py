@@ -219,7 +219,7 @@ class _Writer:
         self._open(b"d", len(items), depth)
         guessable = 0
         for key, item in items:
-            if not _is_key(key):
+            if type(key) is not str and not _is_key(key):
                 raise Unsendable(
                     f"a dict with the key {_shown(key)} can't be sent; strings, integers and tuples of them "
                     "can be keys"
@@ -227,7 +227,7 @@ class _Writer:
             try:
                 start = len(self.out)
                 self.write(key, depth + 1)
-                if _is_guessable(key):
+                if type(key) is not str and _is_guessable(key):
                     guessable += len(self.out) - start
                     self.collisions -= guessable
                     if self.collisions < 0:
@@ -426,9 +426,9 @@ class Decoder:
         for _ in range(count):
             start = self.at
             key = self._read(depth)
-            if not _is_key(key):
+            if type(key) is not str and not _is_key(key):
                 raise WireError(f"a {type(key).__name__} as a key")
-            if _is_guessable(key):
+            if type(key) is not str and _is_guessable(key):
                 guessable += self.at - start
                 self.collisions -= guessable
                 if self.collisions < 0:
@@ -465,12 +465,11 @@ class Decoder:
         dtype = _DTYPES[code]
         if not size:
             return torch.empty(dims, dtype=dtype)
-        start, self.at = self.at, self.at + size
-        if code == 0 and self.data[start : self.at].translate(None, b"\0\1"):
+        content = self._take(size)
+        if code == 0 and content.translate(None, b"\0\1"):
             raise WireError("a bool that is neither 0 nor 1")
-        # Copied as bytes: torch reads numbers with instructions that fault where they are not aligned.
-        content = torch.frombuffer(self.data, dtype=torch.uint8, count=size, offset=start).clone()
-        return content.view(dtype).view(dims)
+        # Of bytes of its own: torch reads numbers with instructions that fault where they are not aligned.
+        return torch.frombuffer(content, dtype=dtype).view(dims)
 
     def _probe(self, tag: int, depth: int) -> Probe | Generator:
         if depth > self.limits.depth:

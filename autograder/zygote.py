@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY = 77  # the exit status of a guest that has no memory left to answer with
 CONTROL = wire.Limits(frame_bytes=1 << 16, values=1000, tensors=0, probes=False)
 JSON_TYPE = re.compile(r"application/(.*\+)?json")  # outputs of other types are text, says nbformat
+_HELD_SECONDS, _HELD_BYTES = 0.002, 1 << 14  # of replies that wait for others
 _PERSISTENCE = 5.0  # seconds to go on killing a guest's processes
 
 
@@ -290,7 +291,8 @@ def serve(sock: socket.socket, shell: NotebookShell | None, limits: Limits) -> N
     """Answer the judge's requests: one frame for each cell or call, numbered from the request's own number.
 
     {"op": "run", "cells": [{"source", "id"}, ...]} is answered by what `NotebookShell.run` gives,
-    {"op": "calls", "requests": [...]} by what `calls.perform` gives, with "printed" if something was,
+    {"op": "calls", "requests": [...], "held"} by what `calls.perform` gives, with "printed" if something was,
+    each at once or, if "held", with others that come within milliseconds,
     {"op": "probe", "targets": {...}} by what `probe.succeeded` gives.
     """
     inward = wire.Limits(frame_bytes=limits.frame_bytes)
@@ -307,8 +309,14 @@ def serve(sock: socket.socket, shell: NotebookShell | None, limits: Limits) -> N
             for i, cell in enumerate(request["cells"]):
                 wire.send(sock, number + i, shell.run(cell["source"], cell["id"]), outward)
         else:
+            hold = _HELD_SECONDS if request["held"] else 0.0
+            replies, last = bytearray(), time.monotonic()
             for i, call in enumerate(request["requests"]):
-                sock.sendall(wire.frame(number + i, answer(call, shell, objects, outward)))
+                replies += wire.frame(number + i, answer(call, shell, objects, outward))
+                if not hold or len(replies) >= _HELD_BYTES or time.monotonic() - last >= hold:
+                    sock.sendall(replies)
+                    replies, last = bytearray(), time.monotonic()
+            sock.sendall(replies)
 
 
 def answer(

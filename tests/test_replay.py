@@ -86,7 +86,7 @@ def f(x):
 """
     sitting = _sitting(clean_zygote, slow_once)
     outcomes = sitting.replay([_job("f", i) for i in range(4)])
-    assert sitting.deaths == 1
+    assert sitting.deaths == 2  # in the second it is seen which call it was
     assert [o.error for o in outcomes] == [None] * 4
     assert [_values(o) for o in outcomes] == [[i, i] for i in range(4)]
     sitting.close()
