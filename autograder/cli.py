@@ -275,11 +275,27 @@ def grade(
             places = plain(", ".join(map(str, submissions)), 600)
             raise click.UsageError(f"no submission of {name} in {places}")
         limits = dataclasses.replace(Limits(), call_cpu=call_seconds, cell_cpu=cell_seconds)
+        _only_of(name, out)
         level = _confined(found.root, name, tier, require_confinement, allow_unconfined)
         reports = _grade(found, name, handed_in.entries, out, tier, limits, jobs, level)
     _exit(reports)
     if handed_in.left_out:
         raise SystemExit(LOST)
+
+
+def _only_of(week: str, out: Path) -> None:
+    """Refuse a folder that holds the reports of another week: those of the same students would be lost."""
+    from autograder.results import Report
+
+    for path in sorted(out.glob("*.json")):
+        try:
+            other = Report.load(path).assignment
+        except (OSError, ValueError, RecursionError):
+            continue
+        if other != week:
+            raise click.UsageError(
+                f"{out} holds reports of {other}: give those of {week} a folder of their own"
+            )
 
 
 def _say_what_is_special(found: Found) -> None:

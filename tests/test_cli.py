@@ -156,6 +156,17 @@ def test_what_was_left_out_costs_the_exit_code(tmp_path: Path, monkeypatch: pyte
     assert result.exit_code == 1 and "left out: class.zip: /bob.py: its name leads out" in result.stderr
 
 
+def test_reports_of_another_week_are_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "ada.py").write_text(RIGHT)
+    kept = tmp_path / "reports" / "ada.json"
+    kept.parent.mkdir()
+    kept.write_text(Report("week06_transformers", "Transformers", "ada", 1.0, 1.0, []).to_json())
+    before = kept.read_text()
+    result = _run("grade", "7", str(tmp_path / "ada.py"), "--out", str(kept.parent), *COURSE)
+    assert result.exit_code == 2 and "holds reports of week06_transformers" in result.stderr
+    assert kept.read_text() == before
+
+
 def test_a_disk_without_room_is_our_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
