@@ -133,7 +133,7 @@ class Sitting:
     def _round(
         self, jobs: Sequence[Job], todo: Sequence[int], outcomes: list[Outcome | None]
     ) -> tuple[int, GuestDied, bool] | None:
-        """Run jobs until all are done or the guest dies: then which job ended it, and how, if that is known."""
+        """Run jobs until all are done or the guest dies: then which job ended it, and how, if known."""
         asks: dict[int, tuple[greenlet, Request]] = {}
 
         def advance(i: int, glet: greenlet, *reply: Any) -> None:
