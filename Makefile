@@ -45,6 +45,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/guest.py
 	$(BIN)/python benchmarks/closeness.py
 	$(BIN)/python benchmarks/grading.py
+	$(BIN)/python benchmarks/classroom.py
 
 clean:
 	rm -rf .autograder demo-out build dist

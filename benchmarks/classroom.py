@@ -1,104 +1,166 @@
-"""A class through stock `nbgrader autograde` and through ours: time for each submission, on two processors.
+"""A class through stock `nbgrader autograde` and through ours: time for each submission, on all processors.
 
-    python benchmarks/classroom.py --students 100 --week week07_vae
+    python benchmarks/classroom.py [--students 100] [--week 6 --week 7 --week 15]
 
-Both grade copies of the same solved notebook, its lesson cells left out. Stock nbgrader gets less to do: its
-test cells only assert that the functions are there, ours are judged by all checks, hidden ones included.
-Bookkeeping, nbgrader's own serial pass over the gradebook, is printed apart.
+Both grade copies of the same solved notebooks, their lesson cells left out. Stock nbgrader's test cells make
+the calls that our public and hidden checks make and compare the answers by torch.allclose; ours are judged by
+the checks, in guests. Bookkeeping, nbgrader's own serial pass over the gradebook, is printed apart: stock
+nbgrader's time includes it. Left out is what a course needs once: examples and tolerances.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import os
-import resource
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
+os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "agg"}  # kernels inherit them
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # nbgrader runs alembic
+
+import subprocess
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+
+import click
 import nbformat
+import psutil
+import torch
 from nbformat import NotebookNode
+from plain_asserts import with_plain_asserts
+from rich.console import Console
+from rich.table import Table
 
 from autograder.course import Course
+from autograder.grading import bench
+from autograder.judge import Bench
 from autograder.nbgrader.classroom import Classroom
 from autograder.notebooks import build_source
 
-ROOT = Path(__file__).resolve().parent.parent
+OURS = "from autograder.nbgrader import configure\nconfigure(c)\nc.GuestExecute.course = {root!r}\n"
 
 
-def notebook(week_name: str, stock: bool) -> NotebookNode:
-    """The week's solved notebook without its lesson; for stock nbgrader with asserts in its check cells."""
-    source = build_source(Course.load(ROOT).week(week_name))
-    kept = []
-    for cell in source.cells:
-        about = cell.metadata.get("nbgrader")
-        if cell.cell_type != "code" or (about is None and "load_checks" not in cell.source):
-            continue
-        if stock and about is None:
-            cell.source = cell.source.split("\n\nfrom autograder")[0]
-        elif stock and about["grade"]:
-            cell.source = f"assert callable({about['grade_id'].removeprefix('check_')})"
-        kept.append(cell)
-    source.cells = kept
-    return source
+def without_lesson(notebook: NotebookNode) -> NotebookNode:
+    """The notebook's answers, checks and imports."""
+    kept = [c for c in notebook.cells if "nbgrader" in c.metadata or "load_checks" in c.source]
+    notebook.cells = [c for c in kept if c.cell_type == "code"]
+    return notebook
 
 
-def course(folder: Path, week: str, students: int, stock: bool) -> None:
-    ours = f"from autograder.nbgrader import configure\nconfigure(c)\nc.GuestExecute.course = {str(ROOT)!r}\n"
-    for place in ["source", *(f"submitted/s{i:03d}" for i in range(students))]:
+def make_course(folder: Path, ready: Bench, notebook: NotebookNode, students: int, config: str) -> None:
+    """An nbgrader course whose one assignment every student has handed in."""
+    week = ready.week.name
+    for place in ["source", *(f"submitted/s{i:04d}" for i in range(students))]:
         (folder / place / week).mkdir(parents=True)
-        nbformat.write(notebook(week, stock), folder / place / week / f"{week}.ipynb")
-    (folder / "nbgrader_config.py").write_text("c = get_config()\n" + ("" if stock else ours))
-    command = [sys.executable, "-m", "nbgrader", "generate_assignment", week]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        nbformat.write(notebook, folder / place / week / f"{week}.ipynb")
+    (folder / "nbgrader_config.py").write_text("c = get_config()\n" + config)
+    nbgrader(folder, "generate_assignment", week)
 
 
-@contextlib.contextmanager
-def clock(what: str, students: int) -> Iterator[dict[str, float]]:
-    def cpu() -> float:
-        me, mine = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return me.ru_utime + me.ru_stime + mine.ru_utime + mine.ru_stime
+def nbgrader(folder: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "nbgrader", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"nbgrader {' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
 
-    begun, used = time.perf_counter(), cpu()
-    taken: dict[str, float] = {}
-    yield taken
-    taken["wall"] = (time.perf_counter() - begun) / students
-    taken["cpu"] = (cpu() - used) / students
-    print(
-        f"{what:<28} {taken['wall']:7.3f} s a submission, {taken['cpu']:7.3f} s of it computing in this tree"
+
+@dataclass
+class Cost:
+    """What a submission took: seconds of wall time and of all processes' CPU; the most MiB held at once."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    memory: float = 0.0
+
+
+class Meter:
+    """Measures this process and its descendants while it is entered; memory grows by what they share once."""
+
+    def __init__(self, students: int) -> None:
+        self.students, self.cost = students, Cost()
+
+    def __enter__(self) -> Cost:
+        self._before, self._begun = self._cpu(), time.perf_counter()
+        self._base = self._memory()
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look)
+        self._watch.start()
+        return self.cost
+
+    def __exit__(self, *_: object) -> None:
+        self.cost.wall = (time.perf_counter() - self._begun) / self.students
+        self.cost.cpu = (self._cpu() - self._before) / self.students
+        self._over.set()
+        self._watch.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.5):
+            self.cost.memory = max(self.cost.memory, self._memory() - self._base)
+
+    def _cpu(self) -> float:
+        me = psutil.Process()
+        return sum(sum(p.cpu_times()[:4]) for p in (me, *me.children(recursive=True)))  # ended children too
+
+    def _memory(self) -> float:
+        """Proportional set sizes: pages that processes share count once."""
+        total = 0
+        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+            try:
+                total += process.memory_full_info().pss
+            except psutil.Error:
+                continue  # it has ended
+        return total / 2**20
+
+
+@click.command(help=__doc__)
+@click.option("--students", default=10, show_default=True)
+@click.option("--week", "weeks", multiple=True, default=("6", "7", "15"), show_default=True)
+def main(students: int, weeks: tuple[str, ...]) -> None:
+    torch.set_num_threads(1)
+    course = Course.find()
+    rows: dict[str, dict[str, Cost]] = {}
+    for week in map(course.resolve, weeks):
+        rows[week] = measure(bench(course.root, week), course.root, students)
+    table = Table(
+        "", title=f"{students} submissions of each, {os.cpu_count()} processors", title_justify="left"
     )
+    for heading in ("wall", "CPU", "memory", "stock's rate"):
+        table.add_column(heading, justify="right")
+    for week, costs in rows.items():
+        for what, cost in costs.items():
+            ratio = costs["stock nbgrader"].wall / cost.wall
+            figures = (
+                f"{cost.wall:.2f} s",
+                f"{cost.cpu:.2f} s",
+                f"{cost.memory:.0f} MiB",
+                f"{ratio:.1f} times",
+            )
+            table.add_row(f"{week}: {what}", *figures)
+    Console(width=110, highlight=False).print(table)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--students", type=int, default=20)
-    parser.add_argument("--week", default="week07_vae")
-    given = parser.parse_args()
+def measure(ready: Bench, root: Path, students: int) -> dict[str, Cost]:
+    """What a submission costs in stock nbgrader, in our judges, and in the bookkeeping after them."""
+    week = ready.week.name
+    for check in ready.week.checks:
+        ready.material(check)
     with tempfile.TemporaryDirectory() as name:
-        stock, ours = Path(name) / "stock", Path(name) / "ours"
-        course(stock, given.week, given.students, stock=True)
-        course(ours, given.week, given.students, stock=False)
-        command = [sys.executable, "-m", "nbgrader", "autograde", given.week]
-        print(f"{given.students} submissions of {given.week}, {os.cpu_count()} processors")
-        with clock("stock nbgrader", given.students) as theirs:
-            subprocess.run(command, cwd=stock, check=True, capture_output=True)
-        room = Classroom(ours, given.week)
-        todo = room.pending(False)
-        with clock("ours, running and judging", given.students) as judged:
-            room.grade(todo, jobs=os.cpu_count() or 1)
-        due = room.due(False)
-        with clock("ours, bookkeeping", given.students) as booked:
-            room.book(due)
-        scores = {(row.score, row.max_score) for row in room.results()}
-        print(f"scores: {scores}")
-        print(
-            f"{theirs['wall'] / judged['wall']:.1f} times stock's rate before bookkeeping, "
-            f"{theirs['wall'] / (judged['wall'] + booked['wall']):.1f} times with it"
-        )
+        stock, ours, calls = (Path(name) / part for part in ("stock", "ours", "calls"))
+        calls.mkdir()
+        notebook = without_lesson(build_source(ready.week))
+        make_course(stock, ready, with_plain_asserts(ready, notebook, calls), students, "")
+        make_course(ours, ready, notebook, students, OURS.format(root=str(root)))
+        with Meter(students) as theirs:
+            nbgrader(stock, "autograde", week)
+        room = Classroom(ours, week)
+        with Meter(students) as judged:
+            room.grade(room.pending(False), jobs=os.cpu_count() or 1)
+        with Meter(students) as booked:
+            room.book(room.due(False))
+        if any(row.score != row.max_score for row in room.results()):
+            raise SystemExit(f"not all get full marks: {[(r.score, r.max_score) for r in room.results()]}")
+    return {"stock nbgrader": theirs, "ours, judging": judged, "ours, bookkeeping": booked}
 
 
 if __name__ == "__main__":

@@ -21,13 +21,11 @@ os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "ag
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # nbgrader runs alembic
 
 import contextlib
-import inspect
 import platform
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from copy import deepcopy
 from importlib.metadata import version
 from statistics import median
 from typing import Any
@@ -39,11 +37,11 @@ import torch
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
+from plain_asserts import recorded, with_plain_asserts, without_our_checks
 from rich.console import Console
 from rich.table import Table
 from traitlets.config import Config
 
-from autograder.calls import LocalSession
 from autograder.collect import Entry
 from autograder.course import Course
 from autograder.grading import bench, grade_all, grade_submission
@@ -54,63 +52,6 @@ from autograder.submissions import read_submission
 from autograder.trials import LocalReplayer
 
 Seconds = tuple[float, float]  # wall, CPU
-
-
-def expect_recorded(function: Any, path: str) -> None:
-    """Part of nbgrader's notebook: call the function as recorded, and assert the recorded answers."""
-
-    def leaves(value):
-        value = list(value.values()) if isinstance(value, dict) else value
-        return [leaf for v in value for leaf in leaves(v)] if isinstance(value, list | tuple) else [value]
-
-    def expect(got, right):
-        for g, r in zip(leaves(got), leaves(right), strict=True):
-            assert torch.allclose(g, r, equal_nan=True) if isinstance(g, torch.Tensor) else g == r
-
-    objects = {}
-    for request, reply in torch.load(path, weights_only=False):
-        args = [a.build() if hasattr(a, "build") else a for a in request.get("args", ())]
-        owner = objects.get(request.get("handle"))
-        if request["op"] == "new":
-            objects[request["handle"]] = function(*args)
-            continue
-        if request["op"] == "load":
-            owner.to(next(iter(request["state"].values())).dtype).load_state_dict(request["state"])
-            continue
-        call = function if owner is None else getattr(owner, request["name"] or "__call__")
-        if "error" in reply:
-            try:
-                call(*args)
-            except Exception as error:
-                assert type(error).__name__ == reply["error"]["type"]
-                continue
-            raise AssertionError(f"no {reply['error']['type']}")
-        inputs = [v.requires_grad_() for i in request.get("wrt", ()) for v in leaves(args[i])]
-        inputs += owner.parameters() if request.get("parameters") else []
-        value = call(*args)
-        expect(value, reply["value"])
-        if inputs:
-            outputs = zip(leaves(value), request["cotangents"], strict=True)
-            attached, cotangents = zip(*((v, c) for v, c in outputs if v.requires_grad), strict=True)
-            got = torch.autograd.grad(attached, inputs, cotangents, allow_unused=True)
-            expect(got, [*reply["gradients"], *reply.get("parameter_gradients", {}).values()])
-
-
-def recorded(ready: Bench, exercise: str) -> list[tuple[Any, Any]]:
-    """The calls that the checks of an exercise make on all examples, with the reference's answers."""
-    checks = ready.week.checks_of(exercise)
-    trials = [(check, trial) for check in checks for trial in ready.material(check).judged]
-    session = LocalSession(ready.week.references)
-    return [call for check, trial in trials for call in ready.job(check, trial)(session).log]
-
-
-def without_our_checks(notebook: NotebookNode) -> NotebookNode:
-    """The notebook as it would be without this package."""
-    notebook = deepcopy(notebook)
-    for cell in notebook.cells:
-        lines = [line for line in cell.source.splitlines() if "load_checks" not in line]
-        cell.source = "" if cell.metadata.get("nbgrader", {}).get("points") else "\n".join(lines)
-    return notebook
 
 
 def timed(action: Callable[[], None]) -> Seconds:
@@ -127,14 +68,7 @@ def timed(action: Callable[[], None]) -> Seconds:
 
 def release(ready: Bench, notebook: NotebookNode, root: Path, students: list[str]) -> NbGraderAPI:
     """A stock nbgrader course of plain asserts, its one assignment handed in by every student."""
-    notebook, name = without_our_checks(notebook), ready.week.name
-    setup = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    setup.source += "\nfrom typing import Any\n\n\n" + inspect.getsource(expect_recorded)
-    for cell in notebook.cells:
-        exercise = cell.metadata.get("nbgrader", {}).get("grade_id", "").removeprefix("check_")
-        if not cell.source and exercise in ready.functions:
-            torch.save(recorded(ready, exercise), root / exercise)
-            cell.source = f"expect_recorded({exercise}, {str(root / exercise)!r})"
+    notebook, name = with_plain_asserts(ready, notebook, root), ready.week.name
     for folder in ("source", *(f"submitted/{student}" for student in students)):
         (root / folder / name).mkdir(parents=True)
         nbformat.write(notebook, root / folder / name / f"{name}.ipynb")
