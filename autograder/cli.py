@@ -474,7 +474,7 @@ def report(folder: Path) -> None:
     \b
     Example: autograder report reports
     """
-    from autograder import pages, scores
+    from autograder import dashboard, scores
     from autograder.pages import plain
     from autograder.results import Report
 
@@ -488,7 +488,7 @@ def report(folder: Path) -> None:
         raise click.UsageError(
             f"no report in {folder}: `autograder grade WEEK ... --out {folder}` writes them"
         )
-    pages.write(folder, reports)
+    dashboard.write(folder, reports)
     scores.write(folder / "scores.csv", reports)
     click.echo(folder / "index.html")
     click.echo(folder / "scores.csv")
@@ -613,7 +613,7 @@ def demo(out: Path, jobs: int | None, course: Path | None) -> None:
     """
     import dataclasses
 
-    from autograder import pages
+    from autograder import dashboard
     from autograder.demo import WEEK, hand_in
     from autograder.guests import Limits
 
@@ -624,7 +624,7 @@ def demo(out: Path, jobs: int | None, course: Path | None) -> None:
     limits = dataclasses.replace(Limits(), call_cpu=2.0, cell_cpu=10.0, memory_bytes=1 << 30)
     level = _confined(found.root, name, "hidden", require=False, allow=True)
     reports = _grade(found, name, students, out / "reports", "hidden", limits, jobs, level)
-    pages.write(out / "reports", reports)
+    dashboard.write(out / "reports", reports)
     click.echo(f"\nopen {out / 'reports' / 'index.html'} in a browser")
     if any(r.status == "fault" for r in reports):
         raise SystemExit(FAULT)

@@ -24,6 +24,7 @@ from autograder.course import CONFIG, Course
 from autograder.judge import Bench
 from autograder.pages import plain
 from autograder.results import CellProblem, ExerciseResult, Report
+from autograder.similarity import fingerprints
 from autograder.trials import LocalReplayer
 
 if TYPE_CHECKING:
@@ -122,6 +123,9 @@ def grade_submission(
                 report.exercises[i] = held or ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
             _excuse(ready, report, sitting)
         _forbid(ready, report, submission)
+        codes = fingerprints([c.source for c in submission.code], ready.functions)
+        for result in report.exercises:
+            result.code = codes.get(result.name, "") if result.status != "untouched" else ""
         report.cells = cell_problems(sitting, places)
         _explain_missing(report, submission)
     except Exception as error:

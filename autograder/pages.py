@@ -1,4 +1,4 @@
-"""What people read of a report: a page per student, a page for the class, a text for the terminal.
+"""What people read of a report: a page for the student, a text for the terminal. (The class: dashboard.py.)
 
 All of it is made from `results.Report` alone. Every string in a report may be a student's: on its way
 out it goes through `plain`, in HTML by the environment itself, so that no template can forget it.
@@ -14,10 +14,7 @@ import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from statistics import mean, median
 from typing import Any
 from urllib.parse import quote
 
@@ -208,6 +205,16 @@ def remark(check: CheckResult) -> str:
 _OPENERS = "a|an|the|this|that|it|its|no|not|too|expected|passed|judged|cells|every"
 
 
+def duration(seconds: float) -> str:
+    """A time as people say it: 0.4 s, 12 s, 3 min 5 s."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def capital(text: str) -> str:
     """A message as a sentence, with a capital; one that begins with a name keeps it as it is."""
     return re.sub(rf"^(?:{_OPENERS})\b", lambda m: m[0].capitalize(), text)
@@ -277,19 +284,30 @@ def _digest(key: str, tries: int) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Jinja2 for pages: what is inserted has gone through `plain` and is escaped."""
+
     def finalize(value: Any) -> Any:
         return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     jinja = environment().overlay(finalize=finalize)
     css = (template_folder() / "style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    words = (inline, breakable, marked, number, plain, sentence, details, capital, complaint)
+    words = (inline, breakable, marked, number, plain, sentence, details, capital, complaint, duration)
     facts = (status, points, remark, unconfined)
     jinja.filters |= {f.__name__: f for f in (*words, *facts)}
     jinja.filters["url"] = lambda name: quote(name, safe="")
-    jinja.globals |= {"css": Markup(css), "css_digest": digest, "verdicts": VERDICTS, "statuses": STATUSES}
+    jinja.globals |= {
+        "css": Markup(css),
+        "css_digest": policy_digest(css),
+        "verdicts": VERDICTS,
+        "statuses": STATUSES,
+    }
     return jinja
+
+
+def policy_digest(text: str) -> str:
+    """What a Content-Security-Policy says of a style or script that may be in the page."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def student_page(report: Report) -> str:
@@ -297,112 +315,8 @@ def student_page(report: Report) -> str:
     exercises = judged(report)
     found = Counter(status(e) for e in exercises)
     counts = {kind: found[kind] for kind in STATUSES if found[kind]}
-    template = _environment().get_template("report/student.html.j2")
+    template = page_environment().get_template("report/student.html.j2")
     return template.render(report=report, exercises=exercises, counts=counts, faults=faults(report))
-
-
-@dataclass(frozen=True)
-class _Misconception:
-    exercise: str
-    sentence: str
-    students: list[tuple[str, str]]  # name and page
-
-
-@dataclass(frozen=True)
-class _Table:
-    """One assignment as the class page shows it."""
-
-    assignment: str
-    title: str
-    max_score: float
-    rows: list[tuple[Report, str, dict[str, ExerciseResult]]]  # report, page, exercises by name
-    exercises: dict[str, float]  # greatest score by name, in the order of the lesson
-    settled: list[float]  # scores of all that were graded in full
-    means: dict[str, float | None]
-    unreadable: int
-    open: int  # with something that we failed to grade
-    misconceptions: list[_Misconception]
-    faults: list[tuple[Report, str, list[tuple[str, str]]]]
-    trouble: list[tuple[Report, str]]  # submissions with problems or cells that did not run
-    unconfined: int
-    conditions: list[tuple[Report, int]]  # one report for each way of grading, and how many were graded so
-
-    @property
-    def mean(self) -> float:
-        return mean(self.settled)
-
-    @property
-    def median(self) -> float:
-        return median(self.settled)
-
-
-def _table(reports: Sequence[tuple[Report, str]]) -> _Table:
-    reports = sorted(reports, key=lambda r: (r[0].student.casefold(), r[0].student))
-    # The fullest report comes first: others may hold fewer exercises.
-    by_size = sorted((r for r, _ in reports), key=lambda r: -len(r.exercises))
-    greatest = {e.name: e.max_score for r in reversed(by_size) for e in r.exercises}
-    greatest = {e.name: greatest[e.name] for r in by_size for e in r.exercises}
-    by_name = [(r, page, {e.name: e for e in judged(r)}) for r, page in reports]
-    shared: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for r, page in reports:
-        for e in r.exercises:
-            if e.misconception:
-                shared.setdefault((e.name, e.misconception), []).append((r.student, page))
-    order = list(greatest)
-    common = sorted(shared.items(), key=lambda item: (-len(item[1]), order.index(item[0][0]), item[0][1]))
-    broken = [(r, page, found) for r, page in reports if (found := faults(r))]
-    return _Table(
-        reports[0][0].assignment,
-        reports[0][0].title,
-        max(r.max_score for r, _ in reports),
-        by_name,
-        greatest,
-        [r.score for r, _ in reports if r.status == "graded" and not faults(r)],
-        {
-            name: _mean(e[name] for _, _, e in by_name if name in e and status(e[name]) != "fault")
-            for name in greatest
-        },
-        sum(r.status == "unreadable" for r, _ in reports),
-        len(broken),
-        [_Misconception(name, text, students) for (name, text), students in common],
-        broken,
-        [(r, page) for r, page in reports if r.status != "fault" and (r.problems or r.cells)],
-        sum(unconfined(r) for r, _ in reports),
-        _conditions([r for r, _ in reports]),
-    )
-
-
-def _conditions(reports: Sequence[Report]) -> list[tuple[Report, int]]:
-    """A report for each way of grading in the class, with its number, the commonest first."""
-    keys = [
-        repr((sorted(r.confinement.items()), r.tiers, r.corpus, sorted(r.versions.items()))) for r in reports
-    ]
-    return [(reports[keys.index(key)], n) for key, n in Counter(keys).most_common()]
-
-
-def _mean(exercises: Iterator[ExerciseResult]) -> float | None:
-    scores = [e.score for e in exercises]
-    return mean(scores) if scores else None
-
-
-def class_page(reports: Sequence[Report], pages: Sequence[str] | None = None) -> str:
-    """The page for the instructor, as HTML; `pages` are the file names of the students' pages."""
-    groups: dict[str, list[tuple[Report, str]]] = {}
-    for report, page in zip(reports, pages or file_names(reports), strict=True):
-        groups.setdefault(report.assignment, []).append((report, page))
-    tables = [_table(group) for _, group in sorted(groups.items())]
-    return _environment().get_template("report/class.html.j2").render(tables=tables)
-
-
-def write(folder: Path, reports: Sequence[Report]) -> list[Path]:
-    """Write a page per report and `index.html` for the class into `folder`; the paths, the index last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = file_names(reports)
-    pages = {name: student_page(report) for name, report in zip(names, reports, strict=True)}
-    pages["index.html"] = class_page(reports, names)
-    for name, text in pages.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    return [folder / name for name in pages]
 
 
 class Code(Text):
@@ -502,4 +416,4 @@ def _indented(line: Text, columns: int) -> Padding:
     return Padding(line, (0, 0, 0, columns), expand=False)
 
 
-__all__ = ["class_page", "file_names", "plain", "show", "student_page", "text", "write"]
+__all__ = ["file_names", "plain", "show", "student_page", "text"]

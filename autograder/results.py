@@ -57,6 +57,7 @@ class ExerciseResult:
     status: str = ""  # "passed", "partial", "failed", "untouched", "missing", "fault"
     misconception: str = ""
     notes: list[str] = field(default_factory=list)
+    code: str = ""  # a hash of the answer without names and formatting (see similarity.py)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from nbconvert import HTMLExporter
 from nbformat import v4
 from rich.console import Console
 
-from autograder import display, pages
+from autograder import dashboard, display, pages
 from autograder.pages import plain
 from autograder.results import Report
 
@@ -140,7 +140,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in {**ATTACKS, "harmless": "x"}.items():
         (folder / f"{name}.html").write_text(pages.student_page(hostile(text)), "utf-8")
     for name, texts in {"class": ATTACKS.values(), "harmless class": map(str, range(9))}.items():
-        (folder / f"{name}.html").write_text(pages.class_page([hostile(text) for text in texts]), "utf-8")
+        (folder / f"{name}.html").write_text(dashboard.class_page([hostile(text) for text in texts]), "utf-8")
     return folder
 
 

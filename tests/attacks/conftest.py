@@ -25,7 +25,7 @@ from filelock import FileLock
 from rich.console import Console
 
 import autograder
-from autograder import pages
+from autograder import dashboard
 from autograder.confinement import Level, Limits, levels
 from autograder.confinement.seal import Seal
 from autograder.display import summary, to_text
@@ -332,7 +332,7 @@ def redirected(path: Path) -> Iterator[None]:
 def artefacts(reports: Sequence[Report], folder: Path) -> dict[str, str]:
     """Everything that comes out of grading, by what it is: reports, pages, and what the terminal shows."""
     found = {f"report {r.student}": r.to_json() for r in reports}
-    for path in pages.write(folder / "pages", reports):
+    for path in dashboard.write(folder / "pages", reports):
         found[f"page {path.name}"] = path.read_text()
     shutil.rmtree(folder / "pages")
     for report in reports:
@@ -387,7 +387,7 @@ def dangers(text: str) -> list[str]:
     """What a text or page holds that would act on a terminal, or in a browser."""
     reader = _Reader()
     if text.lstrip().startswith("<!"):
-        reader.feed(text)
+        reader.feed(text.replace(f"<script>{dashboard.script()}</script>", ""))
     return CONTROLS.findall(text) + reader.found
 
 
