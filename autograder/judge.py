@@ -327,6 +327,8 @@ class Bench:
         _, last_reply = outcome.log[-1]
         if isinstance(error, CheckFailed):
             got = shown(last_reply.get("value")) if error.got is None else shown(error.got)
+            if error.kind == "gradient" and error.got is None:
+                got = "no gradient"
             expected = "" if error.expected is None else shown(error.expected)
             where = error.where
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -100,7 +101,26 @@ def script(log: Log, signatures: Mapping[str, Sequence[str]]) -> str:
     bound: dict[str, str] = {}
     for request in requests:
         lines.extend(_statement(request, signatures, names, classes, bound))
+    if wanted := _gradients(requests[-1], lines[-1], names):
+        lines[-1:] = wanted
     return "\n".join(lines)
+
+
+def _gradients(request: Request, call: str, names: Mapping[int, str]) -> list[str]:
+    """Lines in the place of a call whose gradients were asked for, where these are of plain tensors."""
+    if not request.get("cotangents") or not all(
+        isinstance(request["args"][i], Tensor) for i in request["wrt"]
+    ):
+        return []
+    statement = ast.parse(call).body[0]
+    assert isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+    inputs = [ast.unparse(statement.value.args[i]) for i in request["wrt"]]
+    lines = [f"{name}.requires_grad_()" for name in inputs]
+    if request.get("parameters"):
+        inputs.append(f"*{names[request['handle']]}.parameters()")
+    weights = literal(request["cotangents"] if len(request["cotangents"]) > 1 else request["cotangents"][0])
+    lines += [f"value = {call}", f"weights = {weights}"]
+    return [*lines, f"torch.autograd.grad(value, [{', '.join(inputs)}], weights, allow_unused=True)"]
 
 
 def _statement(
