@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.pages import capital, inline, marked, number, plain, sentence
+from autograder.pictures import picture
 from autograder.results import FAILED, PASSED, CheckResult, ExerciseResult, Report
 from autograder.templating import environment
 
@@ -89,6 +90,7 @@ def exercise_html(result: ExerciseResult, score: tuple[float, float] | None = No
         first=inline(sentence(failed[0].title)) if failed else "",
         message=inline(capital(message)),
         values=values,
+        picture=picture(example.expected, example.got, example.where) if example else "",
         next=_next(failed[0]) if example else "",
         code=plain(example.code) if example else "",
         others=[(inline(sentence(c.title)), inline(capital(c.message))) for c in failed[1:]],

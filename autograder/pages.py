@@ -25,6 +25,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from autograder.names import DEVICES
+from autograder.pictures import picture
 from autograder.results import (
     FAILED,
     FAULT,
@@ -295,6 +296,7 @@ def page_environment() -> Environment:
     words = (inline, breakable, marked, number, plain, sentence, details, capital, complaint, duration)
     facts = (status, points, remark, unconfined)
     jinja.filters |= {f.__name__: f for f in (*words, *facts)}
+    jinja.filters["picture"] = lambda example: picture(example.expected, example.got, example.where)
     jinja.filters["url"] = lambda name: quote(name, safe="")
     jinja.globals |= {
         "css": Markup(css),
