@@ -9,7 +9,7 @@ export MKL_NUM_THREADS := 1
 # nbgrader calls alembic by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-nbgrader lint fuzz qualify bench install clean
+.PHONY: demo test test-nbgrader docs lint fuzz qualify bench install clean
 
 install: $(READY)
 
@@ -30,6 +30,10 @@ test: lint
 test-nbgrader: $(READY)
 	PYTHONPATH=$(CURDIR) $(BIN)/python -m tests.nbgrader_suite.compare
 
+# The documentation, to open at site/index.html.
+docs: $(READY)
+	$(BIN)/mkdocs build --quiet
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,4 +52,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/classroom.py
 
 clean:
-	rm -rf .autograder demo-out build dist
+	rm -rf .autograder demo-out build dist site
