@@ -14,6 +14,7 @@ import contextlib
 import functools
 import logging
 import os
+import re
 import select
 import signal
 import socket
@@ -297,9 +298,11 @@ class Zygote:
         return answer
 
     def _log_tail(self) -> str:
+        """The last that the zygote and its guests have written, without what terminals obey."""
         with contextlib.suppress(OSError, ValueError):
             size = os.fstat(self._log.fileno()).st_size
-            return os.pread(self._log.fileno(), 4000, max(0, size - 4000)).decode(errors="replace").strip()
+            tail = os.pread(self._log.fileno(), 4000, max(0, size - 4000)).decode(errors="replace")
+            return re.sub(r"[^\n -~]", "?", tail).strip()
         return ""
 
     def _reap(self, patience: float) -> dict[str, Any]:
