@@ -598,3 +598,16 @@ def test_paper_shows_what_is_folded(browser: Any, folder: Path) -> None:
     assert hidden.evaluate(height) > 0 and hidden.is_visible()
     assert not page.locator("nav.overview").is_visible()
     page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_that_shuts_anybody_out(browser: Any, folder: Path, name: str, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)  # axe is a script
+    page = context.new_page()
+    page.goto((folder / f"{name}.html").as_uri())
+    found = axe.run(page).response["violations"]
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found] == []
+    context.close()
