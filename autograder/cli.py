@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autograder import __version__
+from autograder import __version__, cli_ci
 
 if TYPE_CHECKING:
     from autograder.collect import Entry, Found
@@ -628,6 +628,10 @@ def demo(out: Path, jobs: int | None, course: Path | None) -> None:
     click.echo(f"\nopen {out / 'reports' / 'index.html'} in a browser")
     if any(r.status == "fault" for r in reports):
         raise SystemExit(FAULT)
+
+
+for _command in cli_ci.commands():
+    main.add_command(_command)
 
 
 if __name__ == "__main__":
