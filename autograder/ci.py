@@ -17,7 +17,6 @@ from autograder.reveal import revealed
 from autograder.submissions import SUFFIXES
 
 FORMATS = ("github", "gitlab", "gradescope", "classroom50", "junit")
-_CLASSROOM50 = ("CLASSROOM", "ASSIGNMENT", "SUBMISSION_TAG", "GITHUB_REPOSITORY", "GITHUB_SHA")
 DEEPEST = 3  # folders below the job's in which a bundle is looked for
 
 
@@ -30,7 +29,7 @@ def surroundings(environ: Mapping[str, str]) -> list[str]:
         found.append("gitlab")
     if (gradescope_root(environ) / "submission_metadata.json").is_file():
         found.append("gradescope")
-    if all(environ.get(name) for name in _CLASSROOM50):
+    if all(environ.get(name) for name in classroom50.NEEDED):
         found.append("classroom50")
     return found
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,13 +116,13 @@ def ci(
     wanted = tuple(dict.fromkeys(formats or work.surroundings(os.environ)))
     found = None if checks else work.find_course(course, os.environ)
     advisory = found is None
-    with work.unobeyed("github" in wanted, _said):
-        student = student or _student(wanted)
+    if advisory and tier == "hidden":
+        raise click.UsageError("hidden checks need a course folder: name it with --course DIR")
+    with work.unobeyed("github" in wanted, _said), _broken_is_a_fault():
+        student = student or _student(wanted, advisory)
         if found is not None:
             confined = (require_confinement, allow_unconfined)
             report, path = _by_course(found, week, notebook, tier or "hidden", student, confined)
-        elif tier == "hidden":
-            raise click.UsageError("hidden checks need a course folder: name it with --course DIR")
         else:
             report, path = _by_checks(week, notebook, checks, student)
         show(revealed(report, reveal), Console(width=None if sys.stdout.isatty() else 110))
@@ -128,14 +130,24 @@ def ci(
             click.echo(f"\n{ADVISORY}")
     file = plain(os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or "."), 500)
     job = work.Job(wanted, out, reveal, advisory, file, hidden_tests)
-    try:
+    with _broken_is_a_fault():
         work.deliver(report, job, os.environ, _said)
-    except KeyError as error:
-        raise click.UsageError(f"classroom50 needs the variable {error} of its runner") from None
-    except OSError as error:
-        click.echo(f"the report can't be written: {error}", err=True)
-        raise SystemExit(cli.FAULT) from None
     cli._exit([report])
+
+
+@contextlib.contextmanager
+def _broken_is_a_fault() -> Iterator[None]:
+    """Exit with the code of a fault for what nobody foresaw: Python's own is that of lost points."""
+    from autograder import cli
+    from autograder.course import CourseError
+
+    try:
+        yield
+    except (CourseError, click.ClickException):
+        raise
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(cli.FAULT) from None
 
 
 def _said(text: str) -> None:
@@ -144,7 +156,7 @@ def _said(text: str) -> None:
     sys.stdout.flush()
 
 
-def _student(wanted: Sequence[str]) -> str | None:
+def _student(wanted: Sequence[str], advisory: bool) -> str | None:
     """Whose submission it is, as far as the surroundings know."""
     from autograder import ci as work
     from autograder.formats import gradescope
@@ -156,10 +168,11 @@ def _student(wanted: Sequence[str]) -> str | None:
             return gradescope.student(metadata.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise click.UsageError(f"{metadata}: {error}") from None
-    for name in ("USERNAME", "GITHUB_ACTOR", "GITLAB_USER_LOGIN"):
-        if os.environ.get(name) and (name != "USERNAME" or "classroom50" in wanted):
-            return clean(os.environ[name])
-    return None
+    if "classroom50" in wanted and os.environ.get("USERNAME"):
+        return clean(os.environ["USERNAME"])
+    # Elsewhere than in a student's repository, who started the job is an instructor.
+    names = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN") if advisory else ()
+    return next((clean(os.environ[name]) for name in names if os.environ.get(name)), None)
 
 
 def _by_course(
@@ -194,8 +207,9 @@ def _by_checks(
     """Do the public checks, with what students have."""
     from autograder import ci as work
     from autograder.bundle import SUFFIX, Published
-    from autograder.grading import grade_submission
-    from autograder.guests import Zygote
+    from autograder.confinement import Level
+    from autograder.grading import grade_submission, ungraded
+    from autograder.guests import Zygote, ZygoteFailed
     from autograder.submissions import read_submission
 
     if checks is None:
@@ -217,8 +231,11 @@ def _by_checks(
         raise click.UsageError(str(error)) from None
     path = notebook or work.find_notebook(checks.parent, bench.week.name)
     submission = read_submission(path, bench.week.name, student)
-    with Zygote() as zygote:
-        return grade_submission(bench, submission, zygote, "public"), path
+    try:
+        with Zygote() as zygote:
+            return grade_submission(bench, submission, zygote, "public"), path
+    except ZygoteFailed as error:
+        return ungraded(bench, submission, Level("none", "none"), "public", error), path
 
 
 @click.command("init-ci")
@@ -342,6 +359,8 @@ def _or_fault(make: Callable[[], str]) -> str:
     except NotGraded as error:
         click.echo(str(error), err=True)
         raise SystemExit(cli.FAULT) from None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @export.command("csv")
@@ -477,10 +496,7 @@ def to_classroom50(reports: tuple[Path, ...], reveal: str, out: Path | None) -> 
     from autograder.reveal import revealed
 
     report = revealed(_one(reports), reveal)
-    try:
-        _write(out, _or_fault(lambda: result(report, os.environ)))
-    except KeyError as error:
-        raise click.UsageError(f"Classroom 50's runner sets {error}, and here it is missing") from None
+    _write(out, _or_fault(lambda: result(report, os.environ)))
 
 
 @export.command("gradescope-results")

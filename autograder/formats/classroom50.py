@@ -16,6 +16,7 @@ from autograder.formats.rows import Row, rows
 from autograder.results import PASSED, SKIPPED, Report
 
 SCHEMA = "classroom50/result/v1"
+NEEDED = ("CLASSROOM", "ASSIGNMENT", "SUBMISSION_TAG", "GITHUB_REPOSITORY", "GITHUB_SHA")
 _FACTORS = (1, 10, 100, 1000, 10_000)
 
 
@@ -32,9 +33,12 @@ def result(report: Report, environ: Mapping[str, str], now: datetime | None = No
 
     Raises:
         NotGraded: by a fault of ours. Without a result.json, Classroom 50 records an error.
-        KeyError: a variable is missing.
+        ValueError: a variable is missing.
     """
     require_graded(report)
+    lacking = [name for name in NEEDED if not environ.get(name)]
+    if lacking:
+        raise ValueError(f"not set: {', '.join(lacking)}, as Classroom 50's runner sets them")
     tests = [row for row in rows(report) if row.verdict != SKIPPED]
     factor = _factor([p for row in tests for p in (row.points, row.max_points)])
     results = [_test(row, factor) for row in tests]
