@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from autograder.formats import is_graded
 from autograder.formats.rows import ADVISORY, Row, lost, remarks, rows, total
-from autograder.pages import SYMBOLS, capital, number, plain, status
+from autograder.pages import STATUSES, SYMBOLS, capital, number, plain, status
 from autograder.results import FAILED, FAULT, PASSED, SKIPPED, ExerciseResult, Report
 
 MOST_SUMMARY = 1 << 20  # bytes; GitHub drops what is longer
@@ -123,8 +123,9 @@ def commands(report: Report, file: str = "", advisory: bool = False) -> str:
     by_exercise = rows(report)
     for i, exercise in enumerate(report.exercises, 1):
         texts = [row.text for row in by_exercise if row.number.partition(".")[0] == str(i) and row.text]
-        if not lost(exercise) or report.status != "graded" or not texts:
+        if not lost(exercise) or report.status != "graded":
             continue
+        texts.append(STATUSES[status(exercise)])
         score = f"{number(exercise.score)} of {number(exercise.max_score)} points"
         title = f"{plain(exercise.name, 200)}: {score}"
         found.append(command(kind, texts[0].partition("\nOn this input:\n")[0], title=title, **where))
