@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autograder import __version__
+from autograder import __version__, cli_ci
 
 if TYPE_CHECKING:
     from autograder.collect import Entry, Found
@@ -468,11 +468,16 @@ def _exit(reports: list[Report]) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def report(folder: Path) -> None:
+@cli_ci.REVEAL
+def report(folder: Path, reveal: str) -> None:
     """Write pages from the reports in FOLDER: one per student, index.html and scores.csv for the class.
+
+    These are yours. What students may see is in FOLDER/feedback: a page for each and, where examples fail, a
+    script that runs them with the student's own notebook.
 
     \b
     Example: autograder report reports
+             autograder report reports --reveal examples
     """
     from autograder import dashboard, scores
     from autograder.pages import plain
@@ -488,10 +493,11 @@ def report(folder: Path) -> None:
         raise click.UsageError(
             f"no report in {folder}: `autograder grade WEEK ... --out {folder}` writes them"
         )
-    dashboard.write(folder, reports)
+    dashboard.write(folder, reports, reveal)
     scores.write(folder / "scores.csv", reports)
     click.echo(folder / "index.html")
     click.echo(folder / "scores.csv")
+    click.echo(folder / "feedback")
 
 
 @main.command()
@@ -628,6 +634,10 @@ def demo(out: Path, jobs: int | None, course: Path | None) -> None:
     click.echo(f"\nopen {out / 'reports' / 'index.html'} in a browser")
     if any(r.status == "fault" for r in reports):
         raise SystemExit(FAULT)
+
+
+for _command in cli_ci.commands():
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

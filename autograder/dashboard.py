@@ -15,6 +15,7 @@ from statistics import StatisticsError, correlation, mean, median
 
 from markupsafe import Markup
 
+from autograder import repro
 from autograder.pages import (
     SYMBOLS,
     faults,
@@ -27,6 +28,7 @@ from autograder.pages import (
     unconfined,
 )
 from autograder.results import FAILED, FAULT, PASSED, SKIPPED, CheckResult, ExerciseResult, Report
+from autograder.reveal import DEFAULT, revealed
 from autograder.similarity import pairs
 from autograder.templating import template_folder
 
@@ -282,12 +284,30 @@ def class_page(reports: Sequence[Report], pages: Sequence[str] | None = None) ->
     )
 
 
-def write(folder: Path, reports: Sequence[Report]) -> list[Path]:
-    """Write a page per report and `index.html` for the class into `folder`; the paths, the index last."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write(folder: Path, reports: Sequence[Report], level: str = DEFAULT) -> list[Path]:
+    """Write the instructor's pages into `folder`, and what students get into its folder `feedback`.
+
+    Args:
+        folder: gets a page per report, with all that is known, and `index.html` for the class.
+        reports: of one or more assignments.
+        level: what students see of hidden checks, as `reveal.revealed` says; a script runs the examples that
+            they see.
+
+    Returns:
+        the paths, the index last.
+    """
     names = file_names(reports)
-    pages = {name: student_page(report) for name, report in zip(names, reports, strict=True)}
-    pages["index.html"] = class_page(reports, names)
-    for name, text in pages.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    return [folder / name for name in pages]
+    files: dict[str, str] = {}
+    for name, report in zip(names, reports, strict=True):
+        files[name] = student_page(report)
+        theirs = revealed(report, level)
+        file = f"{name.removesuffix('.html')}-repro.py"
+        if source := repro.script(theirs, file):
+            files[f"feedback/{file}"] = source
+        files[f"feedback/{name}"] = student_page(theirs, file if source else "")
+    files["index.html"] = class_page(reports, names)
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return [folder / name for name in files]

@@ -140,6 +140,13 @@ def grade_submission(
     return report
 
 
+def ungraded(ready: Bench, submission: Submission, level: Level, tier: str, error: Exception) -> Report:
+    """The report of a submission that no guest could be made for."""
+    report = _empty_report(ready, submission, level, tier)
+    _fault(report, error)
+    return report
+
+
 def _fault(report: Report, error: Exception) -> None:
     report.status = "fault"
     report.problems.append(f"a fault of the grader, not of the submission: {type(error).__name__}: {error}")
@@ -286,9 +293,7 @@ def grade_entry(
     try:
         zygote = own_zygote(level, tuple(secret_files(root, week)))
     except ZygoteFailed as error:
-        report = _empty_report(ready, submission, level, tier)
-        _fault(report, error)
-        return report
+        return ungraded(ready, submission, level, tier, error)
     return grade_submission(ready, submission, zygote, tier, limits)
 
 

@@ -312,13 +312,15 @@ def policy_digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def student_page(report: Report) -> str:
-    """The page that a student gets, as HTML."""
+def student_page(report: Report, script: str = "") -> str:
+    """The page of a student, as HTML; `script` is the name of the file beside it that runs its examples."""
     exercises = judged(report)
     found = Counter(status(e) for e in exercises)
     counts = {kind: found[kind] for kind in STATUSES if found[kind]}
     template = page_environment().get_template("report/student.html.j2")
-    return template.render(report=report, exercises=exercises, counts=counts, faults=faults(report))
+    return template.render(
+        report=report, exercises=exercises, counts=counts, faults=faults(report), script=script
+    )
 
 
 class Code(Text):

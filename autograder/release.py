@@ -59,7 +59,7 @@ def release(course: Course, name: str, to: Path, force_unqualified: bool = False
     nbformat.write(released, paths[0])
     stubs = bundle.stub_source(released, [e.name for e in week.exercises])
     bundle.write(ready, stubs, paths[1])
-    wheel = _wheel(folder)
+    wheel = build_wheel(folder)
     files = {
         paths[0].name: "the notebook: lesson, exercises, and a cell to check each",
         paths[1].name: "the public checks with recorded answers; keep it beside the notebook",
@@ -77,8 +77,8 @@ def release(course: Course, name: str, to: Path, force_unqualified: bool = False
     return paths
 
 
-def _wheel(folder: Path) -> Path | None:
-    """The package for students, built into the bundle where its source is at hand."""
+def build_wheel(folder: Path) -> Path | None:
+    """The package, built into a folder where its source is at hand; CourseError says why it can't be."""
     source = Path(__file__).resolve().parent.parent
     if not (source / "pyproject.toml").is_file():
         return None

@@ -32,7 +32,7 @@ def write(path: Path, reports: Sequence[Report]) -> None:
         table = csv.writer(file)
         table.writerow([*COLUMNS, *map(escaped, exercises)])
         for report in reports:
-            total = "" if report.status == FAULT else _number(report.score)
+            total = grade(report)
             scores = {e.name: _number(e.score) for e in judged(report) if status(e) != FAULT}
             table.writerow(
                 [
@@ -41,6 +41,14 @@ def write(path: Path, reports: Sequence[Report]) -> None:
                     *(scores.get(name, "") for name in exercises),
                 ]
             )
+
+
+def grade(report: Report, most: float | None = None) -> str:
+    """The score as text, in parts of `most` points if that is given; empty for what we failed to grade."""
+    if report.status == FAULT:
+        return ""
+    scale = most / report.max_score if most is not None and report.max_score else 1
+    return _number(report.score * scale)
 
 
 def _number(value: float) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import sample_reports
 from jinja2 import UndefinedError
+from markupsafe import escape
 from rich.console import Console
 
 from autograder import dashboard, pages, templating
@@ -215,12 +216,32 @@ def test_the_same_student_twice_has_two_pages() -> None:
 def test_a_page_for_each_student_and_one_for_the_class(tmp_path: Path) -> None:
     reports = sample_reports.class_of_week_7()
     paths = dashboard.write(tmp_path / "new" / "folder", reports)
-    assert [p.name for p in paths] == [*pages.file_names(reports), "index.html"]
+    names = pages.file_names(reports)
+    made = [str(p.relative_to(tmp_path / "new" / "folder")) for p in paths]
+    assert [m for m in made if m.endswith(".html")] == [
+        *(page for name in names for page in (name, f"feedback/{name}")),
+        "index.html",
+    ]
     assert all(p.is_file() for p in paths)
     links = [str(a["href"]) for tag, a in Reader(paths[-1].read_text("utf-8")).tags if tag == "a"]
-    assert {p.name for p in paths[:-1]} <= set(links)
+    assert {p.name for p in paths if p.suffix == ".html"} <= {*links, "index.html"}
     again = dashboard.write(tmp_path / "again", reports)
     assert [p.read_bytes() for p in paths] == [p.read_bytes() for p in again]
+
+
+def test_students_get_what_may_be_shown_and_a_script_that_runs_it(tmp_path: Path) -> None:
+    report = sample_reports.a_report("kurt", kl_to_standard_normal=sample_reports.wrong_kl())
+    examples = {c.counterexample.code for e in report.exercises for c in e.checks if c.counterexample}
+    for level, count in (("hints", 1), ("examples", 2)):
+        dashboard.write(tmp_path / level, [report], level)
+        feedback = tmp_path / level / "feedback"
+        assert sorted(p.name for p in feedback.iterdir()) == ["kurt-repro.py", "kurt.html"]
+        page = (feedback / "kurt.html").read_text("utf-8")
+        assert sum(str(escape(code)) in page for code in examples) == count
+        assert (feedback / "kurt-repro.py").read_text().count('"exercise":') == count
+        assert 'href="kurt-repro.py"' in page
+        mine = (tmp_path / level / "kurt.html").read_text("utf-8")
+        assert sum(str(escape(code)) in mine for code in examples) == 2 and "kurt-repro.py" not in mine
 
 
 def test_a_student_reads_everything_that_is_in_the_report() -> None:

@@ -333,7 +333,7 @@ def artefacts(reports: Sequence[Report], folder: Path) -> dict[str, str]:
     """Everything that comes out of grading, by what it is: reports, pages, and what the terminal shows."""
     found = {f"report {r.student}": r.to_json() for r in reports}
     for path in dashboard.write(folder / "pages", reports):
-        found[f"page {path.name}"] = path.read_text()
+        found[f"{path.parent.name} {path.name}"] = path.read_text()
     shutil.rmtree(folder / "pages")
     for report in reports:
         console = Console(file=io.StringIO(), width=200)
