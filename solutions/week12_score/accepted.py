@@ -572,9 +572,22 @@ def with_the_mean_rate(t, beta_min=0.1, beta_max=20.0):
 
 
 @accepted("vp_marginal")
-def of_the_variance(t, beta_min=0.1, beta_max=20.0):
-    variance = 1 - torch.exp(-beta_min * t - (beta_max - beta_min) * t * t / 2)
-    return (1 - variance).sqrt(), variance.sqrt()
+def of_alpha_bar(t, beta_min=0.1, beta_max=20.0):
+    alpha_bar = torch.exp(-beta_min * t - (beta_max - beta_min) * t * t / 2)
+    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+
+
+@accepted("vp_marginal")
+def as_two_sides_of_a_triangle(t, beta_min=0.1, beta_max=20.0):
+    m = torch.exp(-beta_min / 2 * t) * torch.exp(-(beta_max - beta_min) / 4 * t.square())
+    return m, torch.sqrt((1 - m) * (1 + m))
+
+
+@accepted("vp_marginal")
+def stably_in_double(t, beta_min=0.1, beta_max=20.0):
+    time = t.double()
+    integral = beta_min * (time - time**2 / 2) + beta_max * time**2 / 2
+    return (-integral / 2).exp().to(t.dtype), (-torch.special.expm1(-integral)).sqrt().to(t.dtype)
 
 
 @accepted("ve_sde")
