@@ -6,6 +6,7 @@ often and in what order is encoded in the values it returns: a log kept in the g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,10 +50,7 @@ class TimeModel(nn.Module):
         self, a: float = 0.5, b: float = 0.25, c: float = 0.75, counting: bool = False, most: int = 0
     ) -> None:
         super().__init__()
-        # Without gradients until someone asks for them, so that its values are plain numbers elsewhere.
-        self.a, self.b, self.c = (
-            nn.Parameter(torch.tensor(v, dtype=torch.float64), requires_grad=False) for v in (a, b, c)
-        )
+        self.a, self.b, self.c = _numbers(a, b, c)
         self.counting, self.most, self.calls = counting, most, 0
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
@@ -79,6 +77,93 @@ class Power:
         if not isinstance(t, Tensor):
             raise ValueError(f"weighting(t) takes t as a tensor, not {type(t).__name__}")
         return (1 - t) ** self.p
+
+
+class VectorField(nn.Module):
+    """model(x) of a time-less score, (B, ...) as x: tanh(a w x + c x_) + b w x.
+
+    x_ has the entry before in the place of each (the last before the first), of an example's entries in a
+    row, and w grows along them: no entry is like another, and the Jacobian is neither diagonal nor
+    symmetric.
+    """
+
+    def __init__(self, a: float = 0.5, b: float = -0.25, c: float = 0.25) -> None:
+        super().__init__()
+        self.a, self.b, self.c = _numbers(a, b, c)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor) or x.ndim < 2:
+            got = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"model(x) takes x with a batch dimension, (batch, ...), not {got}")
+        flat = x.flatten(1)
+        weighted = flat * (1 + torch.arange(flat.shape[1], dtype=x.dtype) / 4)
+        return (torch.tanh(self.a * weighted + self.c * flat.roll(1, 1)) + self.b * weighted).reshape(x.shape)
+
+
+class Energy(nn.Module):
+    """energy(x), (B,) energies of x (B, ...): the sum of a x^2 / 2 + sin(b x + k) over an example's entries.
+
+    k = 0, 1, ... counts the entries.
+    """
+
+    def __init__(self, a: float = 0.5, b: float = 1.0) -> None:
+        super().__init__()
+        self.a, self.b = _numbers(a, b)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor) or x.ndim < 2:
+            got = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"energy(x) takes x with a batch dimension, (B, ...), not {got}")
+        flat = x.flatten(1)
+        places = torch.arange(flat.shape[1], dtype=x.dtype)
+        return (self.a * flat.square() / 2 + torch.sin(self.b * flat + places)).sum(1)
+
+
+class Drift:
+    """drift(x, t) = a + (b + c t) x, of x's shape; t is one time for all points, or one for each."""
+
+    def __init__(self, a: float = 0.5, b: float = -1.0, c: float = 0.25) -> None:
+        self.a, self.b, self.c = a, b, c
+
+    def __call__(self, x: Tensor, t: Tensor | float) -> Tensor:
+        return self.a + (self.b + self.c * _time(x, t)) * x
+
+
+class Diffusion:
+    """diffusion(t) = a + b t: a number, or a tensor of t's shape."""
+
+    def __init__(self, a: float = 0.5, b: float = 0.25) -> None:
+        self.a, self.b = a, b
+
+    def __call__(self, t: Tensor | float) -> Tensor | float:
+        return self.a + self.b * t
+
+
+class Density:
+    """p(x, t), the density at x of a Gaussian with mean a + b t and variance c + d t, point by point."""
+
+    def __init__(self, a: float = 0.0, b: float = 0.5, c: float = 1.0, d: float = 0.25) -> None:
+        self.a, self.b, self.c, self.d = a, b, c, d
+
+    def __call__(self, x: Tensor, t: Tensor | float) -> Tensor:
+        t = _time(x, t)
+        variance = self.c + self.d * t
+        return torch.exp(-((x - self.a - self.b * t) ** 2) / (2 * variance)) / (2 * math.pi * variance).sqrt()
+
+
+def _numbers(*values: float) -> list[nn.Parameter]:
+    """Parameters without gradients until someone asks for them: elsewhere they are plain numbers."""
+    return [nn.Parameter(torch.tensor(v, dtype=torch.float64), requires_grad=False) for v in values]
+
+
+def _time(x: Tensor, t: Tensor | float) -> Tensor:
+    """One time for all points, or one for each of (B, ...), as what multiplies x."""
+    if not isinstance(x, Tensor):
+        raise ValueError(f"x must be a tensor, not {type(x).__name__}")
+    t = torch.as_tensor(t, dtype=x.dtype)
+    if t.numel() != 1 and t.shape != x.shape[:1]:
+        raise ValueError(f"t must be one time, or one for each of {len(x)} points, not {tuple(t.shape)}")
+    return t.reshape(-1, *[1] * (x.ndim - 1)) if x.ndim else t.reshape(())
 
 
 class TokenModel(nn.Module):
@@ -111,4 +196,7 @@ class TokenModel(nn.Module):
         )
 
 
-KINDS: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in (TimeModel, Power, TokenModel)}
+KINDS: dict[str, Callable[..., Any]] = {
+    kind.__name__: kind
+    for kind in (TimeModel, Power, VectorField, Energy, Drift, Diffusion, Density, TokenModel)
+}
