@@ -17,7 +17,7 @@ from autograder.reveal import revealed
 from autograder.submissions import SUFFIXES
 
 FORMATS = ("github", "gitlab", "gradescope", "classroom50", "junit")
-DEEPEST = 3  # folders below the job's in which a bundle is looked for
+DEEPEST = 3  # folders below the job's in which files are looked for
 
 
 def surroundings(environ: Mapping[str, str]) -> list[str]:
@@ -61,26 +61,36 @@ def find_checks(start: Path, week: str = "") -> list[Path]:
         start: a student's repository.
         week: as people say it: "week07_vae", "7" or "vae".
     """
-    found = []
+    found = [path for path in _files(start) if path.suffix == SUFFIX]
+    return [path for path in found if not week or is_called(path.stem, week)]
+
+
+def _files(start: Path) -> Iterator[Path]:
+    """Files in a folder and a few below it, without those that programs keep for themselves; no links."""
     for folder, below, names in os.walk(start):
         depth = len(Path(folder).relative_to(start).parts)
         hidden = (".", "__")
         below[:] = sorted(n for n in below if depth < DEEPEST and not n.startswith(hidden) and n != "venv")
-        found += [Path(folder, name) for name in sorted(names) if name.endswith(SUFFIX)]
-    return [path for path in found if not week or _is_called(path.stem, week)]
+        yield from (path for path in (Path(folder, name) for name in sorted(names)) if not path.is_symlink())
 
 
-def _is_called(name: str, week: str) -> bool:
+def is_called(name: str, week: str) -> bool:
+    """Whether people may call "week07_vae" so: by its whole name, its number or what comes after it."""
     number = f"week{int(week):02d}" if week.isdecimal() else week
     return name in (week, number) or name.startswith(f"{number}_") or name.endswith(f"_{week}")
 
 
 def find_notebook(folder: Path, week: str) -> Path:
-    """The file that answers a week in a folder: the one of its name, or the folder, of which one is read."""
+    """The file that answers a week: the one of its name, also if it alone has it a few folders below.
+
+    Without one it is the folder itself, in which `read_submission` looks further, or says what is there.
+    """
     for suffix in SUFFIXES:
-        if (folder / f"{week}{suffix}").is_file():
-            return folder / f"{week}{suffix}"
-    return folder / week if (folder / week).is_dir() else folder
+        found = [path for path in _files(folder) if path.name == f"{week}{suffix}"]
+        beside = [path for path in found if path.parent == folder]
+        if beside or len(found) == 1:
+            return (beside or found)[0]
+    return folder
 
 
 @dataclass(frozen=True)

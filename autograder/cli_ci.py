@@ -108,6 +108,7 @@ def ci(
 
     from autograder import ci as work
     from autograder import cli
+    from autograder.formats import classroom50
     from autograder.formats.rows import ADVISORY
     from autograder.pages import plain, show
     from autograder.reveal import revealed
@@ -116,6 +117,11 @@ def ci(
     wanted = tuple(dict.fromkeys(formats or work.surroundings(os.environ)))
     found = None if checks else work.find_course(course, os.environ)
     advisory = found is None
+    if "classroom50" in wanted:
+        try:
+            classroom50.require_runner(os.environ)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
     if advisory and tier == "hidden":
         raise click.UsageError("hidden checks need a course folder: name it with --course DIR")
     with work.unobeyed("github" in wanted, _said), _broken_is_a_fault():
@@ -212,6 +218,7 @@ def _by_checks(
     from autograder.guests import Zygote, ZygoteFailed
     from autograder.submissions import read_submission
 
+    folder = Path.cwd()  # of a submission whose checks are elsewhere
     if checks is None:
         start = Path.cwd()
         if notebook is not None:
@@ -225,11 +232,14 @@ def _by_checks(
                 "file that came with the notebook belongs beside it. With a course folder: --course DIR"
             )
         checks = found[0]
+        folder = checks.parent
     try:
         bench = Published.load(checks)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    path = notebook or work.find_notebook(checks.parent, bench.week.name)
+    if week and not work.is_called(bench.week.name, week):
+        raise click.UsageError(f"{checks} holds the checks of {bench.week.name}, not of {week}")
+    path = notebook or work.find_notebook(folder, bench.week.name)
     submission = read_submission(path, bench.week.name, student)
     try:
         with Zygote() as zygote:

@@ -22,7 +22,7 @@ from jsonschema import Draft202012Validator
 from sample_reports import a_report, an_exercise, our_fault, overflowing, unreadable, wrong_kl
 
 from autograder.formats import NotGraded, canvas, classroom50, github, gradescope, is_graded, junit, moodle
-from autograder.formats.rows import rows
+from autograder.formats.rows import rows, telling
 from autograder.formats.tables import TableError
 from autograder.results import FAILED, FAULT, PASSED, SKIPPED, Report
 from autograder.reveal import revealed
@@ -79,6 +79,15 @@ def test_there_is_a_row_for_each_check_and_the_points_add_up() -> None:
         assert sum(r.points for r in found) == report.score
         assert sum(r.max_points for r in found) == report.max_score
         assert len({r.number for r in found}) == len(found)
+
+
+def test_what_is_not_there_is_told_once_and_what_is_skipped_never() -> None:
+    report = everything(VAE=an_exercise("VAE", "untouched"))
+    report.exercises[0].checks[0].verdict = SKIPPED
+    found = Counter(row.exercise for row in telling(report))
+    assert found == {"kl_to_standard_normal": 8, "bernoulli_log_likelihood": 1, "VAE": 1}
+    hidden = telling(revealed(report, "names"))
+    assert Counter(row.exercise for row in hidden) == found  # also where there is nothing to say of them
 
 
 def test_a_misconception_and_an_example_are_told_once_or_once_for_each_kind_of_check() -> None:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from autograder.formats import is_graded
-from autograder.formats.rows import remarks, rows, total
+from autograder.formats.rows import remarks, telling, total
 from autograder.formats.tables import Students, TableError, column, once, read, written
-from autograder.results import PASSED, Report
+from autograder.results import Report
 from autograder.scores import grade
 
 GRADE, MAXIMUM, FEEDBACK = "Grade", "Maximum Grade", "Feedback comments"
@@ -118,9 +118,10 @@ def _paragraphs(report: Report) -> Iterator[str]:
     yield f"<p>{_html(total(report))}</p>"
     for remark in remarks(report):
         yield f"<p>{_html(remark)}</p>"
-    for row in rows(report):
-        if row.exercise and row.verdict != PASSED and row.text:
-            yield f"<p><strong>{_html(row.name)}</strong></p><pre>{_html(row.text)}</pre>"
+    for row in telling(report):
+        yield f"<p><strong>{_html(row.name)}</strong></p>"
+        if row.text:
+            yield f"<pre>{_html(row.text)}</pre>"
 
 
 def _html(text: str) -> str:

@@ -16,7 +16,7 @@ from autograder.pages import (
     status,
     unconfined,
 )
-from autograder.results import FAILED, FAULT, PASSED, CheckResult, ExerciseResult, Report
+from autograder.results import FAILED, FAULT, PASSED, SKIPPED, CheckResult, ExerciseResult, Report
 from autograder.reveal import is_hidden
 
 ADVISORY = (
@@ -82,6 +82,18 @@ def rows(report: Report, apart: bool = False) -> list[Row]:
         title = "The submission is graded." if fault else "The submission can be read."
         text = "\n".join(capital(plain(p, 2000)) for p in report.problems)
         found.insert(0, Row("0", "", title, FAULT if fault else FAILED, 0.0, 0.0, text))
+    return found
+
+
+def telling(report: Report) -> list[Row]:
+    """The rows that people want to read: what was lost or failed by our fault; one of what is not there."""
+    absent = {plain(e.name, 200) for e in report.exercises if status(e) in ("untouched", "missing")}
+    found: list[Row] = []
+    for row in rows(report):
+        if not row.exercise or row.verdict == SKIPPED or (row.verdict == PASSED and not row.text):
+            continue
+        if row.exercise not in absent or row.exercise not in {other.exercise for other in found}:
+            found.append(row)
     return found
 
 
