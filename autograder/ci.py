@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from autograder.results import Report
 from autograder.reveal import revealed
 from autograder.submissions import SUFFIXES
 
-FORMATS = ("github", "gitlab", "gradescope", "classroom50", "junit")
+_CLASSROOM50_RESULT = Path("result.json")
 DEEPEST = 3  # folders below the job's in which files are looked for
 
 
@@ -108,13 +108,22 @@ class Job:
 def deliver(report: Report, job: Job, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
     """Write a report in the formats of a job; workflow commands are said.
 
-    What has no way to say that we failed is not written, and what an earlier run left there is deleted.
+    What has no way to say that we failed is not written.
     """
     job.out.mkdir(parents=True, exist_ok=True)
     (job.out / "report.json").write_text(report.to_json(), encoding="utf-8")
     seen = revealed(report, job.reveal)
     for name in job.formats:
         _DELIVERIES[name](seen, job, environ, say)
+
+
+def clear(formats: Sequence[str], out: Path, environ: Mapping[str, str]) -> None:
+    """Delete what an earlier run or a student has left there: it must not pass for this run's."""
+    paths = [out / "report.json", out / "junit.xml"]
+    paths += [_gradescope_results(environ)] if "gradescope" in formats else []
+    paths += [_CLASSROOM50_RESULT] if "classroom50" in formats else []
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _to_github(report: Report, job: Job, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
@@ -130,12 +139,19 @@ def _to_junit(report: Report, job: Job, environ: Mapping[str, str], say: Callabl
 
 
 def _to_gradescope(report: Report, job: Job, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
-    path = gradescope_root(environ) / "results" / "results.json"
-    _replace(path, None if not is_graded(report) else gradescope.results(report, job.hidden))
+    path = _gradescope_results(environ)
+    if is_graded(report):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(gradescope.results(report, job.hidden), encoding="utf-8")
+
+
+def _gradescope_results(environ: Mapping[str, str]) -> Path:
+    return gradescope_root(environ) / "results" / "results.json"
 
 
 def _to_classroom50(report: Report, job: Job, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
-    _replace(Path("result.json"), None if not is_graded(report) else classroom50.result(report, environ))
+    if is_graded(report):
+        _CLASSROOM50_RESULT.write_text(classroom50.result(report, environ), encoding="utf-8")
 
 
 _DELIVERIES = {
@@ -150,13 +166,6 @@ _DELIVERIES = {
 def _append(path: Path, text: str) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
-
-
-def _replace(path: Path, text: str | None) -> None:
-    path.unlink(missing_ok=True)
-    if text is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
 
 
 @contextmanager

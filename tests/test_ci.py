@@ -220,9 +220,26 @@ def test_classroom50_finds_its_result(repository: Path, handed: Handing) -> None
     data = json.loads(Path("result.json").read_text())
     CLASSROOM50.validate(data)
     assert (data["owner"], data["score"], data["max-score"]) == ("eve", 34, 44)
+    assert "advise" not in autograder("ci", "--checks", checks, **RUNNER).output  # there, it is the score
     handed(sample_reports.our_fault())
     assert autograder("ci", "--checks", checks, **RUNNER).exit_code == 3
     assert not Path("result.json").exists()
+
+
+def test_a_result_that_a_student_has_put_there_is_not_taken_for_ours(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if grading ends in a way that nobody foresaw."""
+    outside = repository.parent / "outside.json"
+    outside.write_text("{}")
+    Path("result.json").symlink_to(outside)
+    (repository / "autograder-report").mkdir()
+    (repository / "autograder-report" / "report.json").write_text(sample_reports.a_report("ada").to_json())
+    monkeypatch.setattr("autograder.bundle.Published.load", lambda path: 1 / 0)
+    done = autograder("ci", "--checks", f"homework/{EXAMPLE}.checks", **RUNNER)
+    assert done.exit_code == 3, done.output
+    assert not os.path.lexists("result.json") and outside.read_text() == "{}"
+    assert not list((repository / "autograder-report").iterdir())
 
 
 # Where instructors run them
@@ -368,7 +385,7 @@ def test_the_workflows_are_what_their_schemas_say(tmp_path: Path, week: list[str
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"autograder ci{' ' + EXAMPLE if week else ''}\n" in path.read_text()
         path.write_text(
-            path.read_text().replace("runs-on: ubuntu-24.04", "runs: 1").replace("script:", "scripts:")
+            path.read_text().replace("runs-on: ubuntu-latest", "runs: 1").replace("script:", "scripts:")
         )
         assert subprocess.run([*check, str(path)], capture_output=True, check=False).returncode == 1
 
