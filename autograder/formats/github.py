@@ -64,12 +64,11 @@ def _line(exercise: ExerciseResult) -> str:
 
 def _section(exercise: ExerciseResult, its_rows: list[Row]) -> Iterator[str]:
     """What is to be said of one exercise."""
-    if not its_rows:
-        if exercise.notes:
-            yield f"\n### <code>{_entities(plain(exercise.name, 200))}</code>\n"
-            yield from (f"- {_markdown(capital(note))}" for note in exercise.notes)
+    if not its_rows and not exercise.notes:
         return
     yield f"\n### <code>{_entities(plain(exercise.name, 200))}</code>\n"
+    if not its_rows:
+        yield from (f"- {_markdown(capital(note))}" for note in exercise.notes)
     for row in its_rows:
         verdict = "not graded: " if row.verdict == FAULT else ""
         yield f"- **{verdict}{_markdown(row.title)}**"
