@@ -18,7 +18,10 @@ from pathlib import Path
 import junitparser
 import pytest
 import sample_reports
+from check_jsonschema.builtin_schemas import get_builtin_schema
 from click.testing import CliRunner, Result
+from jsonschema.validators import validator_for
+from ruamel.yaml import YAML
 
 from autograder import ci as work
 from autograder.cli import main
@@ -245,6 +248,7 @@ def test_a_result_that_a_student_has_put_there_is_not_taken_for_ours(
 # Where instructors run them
 
 
+@pytest.mark.slow
 def test_with_a_course_hidden_checks_are_done_and_show_what_is_revealed(
     released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,22 +378,28 @@ def test_what_breaks_on_gradescope_leaves_no_results(container: Container) -> No
 # Workflows
 
 
+def complaints(schema: str, workflow: str) -> list[str]:
+    """What the schema that its platform publishes finds wrong with a workflow."""
+    rules = get_builtin_schema(schema)
+    data = YAML(typ="safe").load(workflow)  # YAML 1.2: `on` is no boolean
+    return [error.message for error in validator_for(rules)(rules).iter_errors(data)]
+
+
 @pytest.mark.parametrize("week", [[], ["--week", EXAMPLE]])
-def test_the_workflows_are_what_their_schemas_say(tmp_path: Path, week: list[str]) -> None:
-    for platform, schema, name in (
-        ("github", "vendor.github-workflows", ".github/workflows/autograder.yml"),
-        ("gitlab", "vendor.gitlab-ci", ".gitlab-ci.yml"),
-    ):
-        assert autograder("init-ci", platform, "--to", str(tmp_path), *week).exit_code == 0
-        path = tmp_path / name
-        check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema]
-        done = subprocess.run([*check, str(path)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert f"autograder ci{' ' + EXAMPLE if week else ''}\n" in path.read_text()
-        path.write_text(
-            path.read_text().replace("runs-on: ubuntu-latest", "runs: 1").replace("script:", "scripts:")
-        )
-        assert subprocess.run([*check, str(path)], capture_output=True, check=False).returncode == 1
+@pytest.mark.parametrize(
+    ("platform", "name", "needed"),
+    [("github", ".github/workflows/autograder.yml", "runs-on:"), ("gitlab", ".gitlab-ci.yml", " script:")],
+)
+def test_the_workflows_are_what_their_schemas_say(
+    tmp_path: Path, platform: str, name: str, needed: str, week: list[str]
+) -> None:
+    assert autograder("init-ci", platform, "--to", str(tmp_path), *week).exit_code == 0
+    text = (tmp_path / name).read_text()
+    schema = {"github": "vendor.github-workflows", "gitlab": "vendor.gitlab-ci"}[platform]
+    assert complaints(schema, text) == [] and complaints(
+        schema, text.replace(needed, needed.replace(":", "x:"))
+    )
+    assert f"autograder ci{' ' + EXAMPLE if week else ''}\n" in text
 
 
 def test_the_scripts_are_bash(tmp_path: Path) -> None:
