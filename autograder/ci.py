@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ from autograder.results import Report
 from autograder.reveal import revealed
 from autograder.submissions import SUFFIXES
 
-FORMATS = ("github", "gitlab", "gradescope", "classroom50", "junit")
-DEEPEST = 3  # folders below the job's in which a bundle is looked for
+_CLASSROOM50_RESULT = Path("result.json")
+DEEPEST = 3  # folders below the job's in which files are looked for
 
 
 def surroundings(environ: Mapping[str, str]) -> list[str]:
@@ -61,26 +61,36 @@ def find_checks(start: Path, week: str = "") -> list[Path]:
         start: a student's repository.
         week: as people say it: "week07_vae", "7" or "vae".
     """
-    found = []
+    found = [path for path in _files(start) if path.suffix == SUFFIX]
+    return [path for path in found if not week or is_called(path.stem, week)]
+
+
+def _files(start: Path) -> Iterator[Path]:
+    """Files in a folder and a few below it, without those that programs keep for themselves; no links."""
     for folder, below, names in os.walk(start):
         depth = len(Path(folder).relative_to(start).parts)
         hidden = (".", "__")
         below[:] = sorted(n for n in below if depth < DEEPEST and not n.startswith(hidden) and n != "venv")
-        found += [Path(folder, name) for name in sorted(names) if name.endswith(SUFFIX)]
-    return [path for path in found if not week or _is_called(path.stem, week)]
+        yield from (path for path in (Path(folder, name) for name in sorted(names)) if not path.is_symlink())
 
 
-def _is_called(name: str, week: str) -> bool:
+def is_called(name: str, week: str) -> bool:
+    """Whether people may call "week07_vae" so: by its whole name, its number or what comes after it."""
     number = f"week{int(week):02d}" if week.isdecimal() else week
     return name in (week, number) or name.startswith(f"{number}_") or name.endswith(f"_{week}")
 
 
 def find_notebook(folder: Path, week: str) -> Path:
-    """The file that answers a week in a folder: the one of its name, or the folder, of which one is read."""
+    """The file that answers a week: the one of its name, also if it alone has it a few folders below.
+
+    Without one it is the folder itself, in which `read_submission` looks further, or says what is there.
+    """
     for suffix in SUFFIXES:
-        if (folder / f"{week}{suffix}").is_file():
-            return folder / f"{week}{suffix}"
-    return folder / week if (folder / week).is_dir() else folder
+        found = [path for path in _files(folder) if path.name == f"{week}{suffix}"]
+        beside = [path for path in found if path.parent == folder]
+        if beside or len(found) == 1:
+            return (beside or found)[0]
+    return folder
 
 
 @dataclass(frozen=True)
@@ -98,13 +108,22 @@ class Job:
 def deliver(report: Report, job: Job, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
     """Write a report in the formats of a job; workflow commands are said.
 
-    What has no way to say that we failed is not written, and what an earlier run left there is deleted.
+    What has no way to say that we failed is not written.
     """
     job.out.mkdir(parents=True, exist_ok=True)
     (job.out / "report.json").write_text(report.to_json(), encoding="utf-8")
     seen = revealed(report, job.reveal)
     for name in job.formats:
         _DELIVERIES[name](seen, job, environ, say)
+
+
+def clear(formats: Sequence[str], out: Path, environ: Mapping[str, str]) -> None:
+    """Delete what an earlier run or a student has left there: it must not pass for this run's."""
+    paths = [out / "report.json", out / "junit.xml"]
+    paths += [_gradescope_results(environ)] if "gradescope" in formats else []
+    paths += [_CLASSROOM50_RESULT] if "classroom50" in formats else []
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _to_github(report: Report, job: Job, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
@@ -120,12 +139,19 @@ def _to_junit(report: Report, job: Job, environ: Mapping[str, str], say: Callabl
 
 
 def _to_gradescope(report: Report, job: Job, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
-    path = gradescope_root(environ) / "results" / "results.json"
-    _replace(path, None if not is_graded(report) else gradescope.results(report, job.hidden))
+    path = _gradescope_results(environ)
+    if is_graded(report):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(gradescope.results(report, job.hidden), encoding="utf-8")
+
+
+def _gradescope_results(environ: Mapping[str, str]) -> Path:
+    return gradescope_root(environ) / "results" / "results.json"
 
 
 def _to_classroom50(report: Report, job: Job, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
-    _replace(Path("result.json"), None if not is_graded(report) else classroom50.result(report, environ))
+    if is_graded(report):
+        _CLASSROOM50_RESULT.write_text(classroom50.result(report, environ), encoding="utf-8")
 
 
 _DELIVERIES = {
@@ -140,13 +166,6 @@ _DELIVERIES = {
 def _append(path: Path, text: str) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
-
-
-def _replace(path: Path, text: str | None) -> None:
-    path.unlink(missing_ok=True)
-    if text is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -108,6 +108,7 @@ def ci(
 
     from autograder import ci as work
     from autograder import cli
+    from autograder.formats import classroom50
     from autograder.formats.rows import ADVISORY
     from autograder.pages import plain, show
     from autograder.reveal import revealed
@@ -115,9 +116,15 @@ def ci(
     torch.set_num_threads(1)
     wanted = tuple(dict.fromkeys(formats or work.surroundings(os.environ)))
     found = None if checks else work.find_course(course, os.environ)
-    advisory = found is None
-    if advisory and tier == "hidden":
+    advisory = found is None and "classroom50" not in wanted
+    if "classroom50" in wanted:
+        try:
+            classroom50.require_runner(os.environ)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    if found is None and tier == "hidden":
         raise click.UsageError("hidden checks need a course folder: name it with --course DIR")
+    work.clear(wanted, out, os.environ)
     with work.unobeyed("github" in wanted, _said), _broken_is_a_fault():
         student = student or _student(wanted, advisory)
         if found is not None:
@@ -210,26 +217,31 @@ def _by_checks(
     from autograder.confinement import Level
     from autograder.grading import grade_submission, ungraded
     from autograder.guests import Zygote, ZygoteFailed
+    from autograder.pages import plain
     from autograder.submissions import read_submission
 
+    folder = Path.cwd()  # of a submission whose checks are elsewhere
     if checks is None:
         start = Path.cwd()
         if notebook is not None:
             start = notebook if notebook.is_dir() else notebook.parent
         found = work.find_checks(start, week)
         if len(found) != 1:
-            names = ", ".join(str(path) for path in found[:5]) or f"no file *{SUFFIX}"
+            names = " ".join(plain(", ".join(map(str, found[:5])), 600).split()) or f"no file *{SUFFIX}"
             what = f" of {week}" if week else ""
             raise click.UsageError(
                 f"there is {names}{what} in {start}: say which week, as in autograder ci week07_vae; the "
                 "file that came with the notebook belongs beside it. With a course folder: --course DIR"
             )
         checks = found[0]
+        folder = checks.parent
     try:
         bench = Published.load(checks)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    path = notebook or work.find_notebook(checks.parent, bench.week.name)
+    if week and not work.is_called(bench.week.name, week):
+        raise click.UsageError(f"{checks} holds the checks of {bench.week.name}, not of {week}")
+    path = notebook or work.find_notebook(folder, bench.week.name)
     submission = read_submission(path, bench.week.name, student)
     try:
         with Zygote() as zygote:

@@ -22,7 +22,7 @@ from jsonschema import Draft202012Validator
 from sample_reports import a_report, an_exercise, our_fault, overflowing, unreadable, wrong_kl
 
 from autograder.formats import NotGraded, canvas, classroom50, github, gradescope, is_graded, junit, moodle
-from autograder.formats.rows import rows
+from autograder.formats.rows import rows, telling
 from autograder.formats.tables import TableError
 from autograder.results import FAILED, FAULT, PASSED, SKIPPED, Report
 from autograder.reveal import revealed
@@ -79,6 +79,23 @@ def test_there_is_a_row_for_each_check_and_the_points_add_up() -> None:
         assert sum(r.points for r in found) == report.score
         assert sum(r.max_points for r in found) == report.max_score
         assert len({r.number for r in found}) == len(found)
+
+
+def test_an_exercise_without_checks_is_a_row_and_a_fault_is_one_too() -> None:
+    report = a_report("ada")
+    for exercise, kind in zip(report.exercises, ("passed", "failed", "fault"), strict=False):
+        exercise.checks, exercise.status = [], kind
+    found = [(r.verdict, r.max_points) for r in rows(report)[:3]]
+    assert found == [(PASSED, 7), (FAILED, 9), (FAULT, 0)] and not is_graded(report)
+
+
+def test_what_is_not_there_is_told_once_and_what_is_skipped_never() -> None:
+    report = everything(VAE=an_exercise("VAE", "untouched"))
+    report.exercises[0].checks[0].verdict = SKIPPED
+    found = Counter(row.exercise for row in telling(report))
+    assert found == {"kl_to_standard_normal": 8, "bernoulli_log_likelihood": 1, "VAE": 1}
+    hidden = telling(revealed(report, "names"))
+    assert Counter(row.exercise for row in hidden) == found  # also where there is nothing to say of them
 
 
 def test_a_misconception_and_an_example_are_told_once_or_once_for_each_kind_of_check() -> None:
@@ -488,6 +505,17 @@ def test_moodles_worksheet_may_be_in_another_language() -> None:
 def test_a_worksheet_that_is_none_is_refused(sheet: str, options: dict[str, str], complaint: str) -> None:
     with pytest.raises(TableError, match=complaint):
         moodle.worksheet(moodle_class(), sheet, **options)
+
+
+@pytest.mark.parametrize(
+    ("student", "row"),
+    [("Ada Lovelace_17", 1), ("ada lovelace", 1), ("ada@x.edu", 1), ("Participant_17", 1),
+     ("=kurt gödel_18", 1), ("ada_17", 0), ("Ada Lovelace_18", 0), ("17", 0), ("lovelaceada_501_17", 0),
+     ("Submitted", 0), ("_17", 0)],
+)  # fmt: skip
+def test_a_number_alone_is_nobody_in_moodle(student: str, row: int) -> None:
+    text, remarks = moodle.worksheet([a_report(student)], WORKSHEET)
+    assert len(table(text)) == row == 1 - len(remarks)
 
 
 def test_nobody_gets_anothers_grade_in_moodle() -> None:

@@ -36,9 +36,7 @@ def result(report: Report, environ: Mapping[str, str], now: datetime | None = No
         ValueError: a variable is missing.
     """
     require_graded(report)
-    lacking = [name for name in NEEDED if not environ.get(name)]
-    if lacking:
-        raise ValueError(f"not set: {', '.join(lacking)}, as Classroom 50's runner sets them")
+    require_runner(environ)
     tests = [row for row in rows(report) if row.verdict != SKIPPED]
     factor = _factor([p for row in tests for p in (row.points, row.max_points)])
     results = [_test(row, factor) for row in tests]
@@ -65,6 +63,13 @@ def result(report: Report, environ: Mapping[str, str], now: datetime | None = No
         "tests": results,
     }
     return json.dumps(data, indent=2, ensure_ascii=True) + "\n"
+
+
+def require_runner(environ: Mapping[str, str]) -> None:
+    """Raises ValueError for a variable that is missing."""
+    lacking = [name for name in NEEDED if not environ.get(name)]
+    if lacking:
+        raise ValueError(f"not set: {', '.join(lacking)}, as Classroom 50's runner sets them")
 
 
 def _factor(points: list[float]) -> int:

@@ -1,7 +1,7 @@
 """GitHub Actions: a job's summary, annotations, and the step output that GitHub's grading reporter reads.
 
 https://docs.github.com/actions/reference/workflow-commands-for-github-actions and
-https://github.com/education/autograding-grading-reporter
+https://github.com/classroom-resources/autograding-grading-reporter
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import string
 from collections.abc import Iterator
 
 from autograder.formats import is_graded
-from autograder.formats.rows import ADVISORY, Row, lost, remarks, rows, total
+from autograder.formats.rows import ADVISORY, Row, lost, remarks, rows, telling, total
 from autograder.pages import STATUSES, SYMBOLS, capital, number, plain, status
-from autograder.results import FAILED, FAULT, PASSED, SKIPPED, ExerciseResult, Report
+from autograder.results import FAILED, FAULT, PASSED, ExerciseResult, Report
 
 MOST_SUMMARY = 1 << 20  # bytes; GitHub drops what is longer
 MOST_ANNOTATIONS = 10  # of a kind that GitHub shows of a step
@@ -39,7 +39,7 @@ def summary(report: Report, advisory: bool = False) -> str:
         parts += ["\n| | exercise | points |", "|---|---|---|"]
         parts += [_line(exercise) for exercise in exercises]
     by_exercise: dict[str, list[Row]] = {}
-    for row in rows(report):
+    for row in telling(report):
         by_exercise.setdefault(row.number.partition(".")[0], []).append(row)
     size = len("\n".join(parts).encode())
     for i, exercise in enumerate(report.exercises, 1):
@@ -64,14 +64,12 @@ def _line(exercise: ExerciseResult) -> str:
 
 def _section(exercise: ExerciseResult, its_rows: list[Row]) -> Iterator[str]:
     """What is to be said of one exercise."""
-    failed = [row for row in its_rows if row.text and row.verdict != SKIPPED]
-    if not failed:
-        if exercise.notes:
-            yield f"\n### <code>{_entities(plain(exercise.name, 200))}</code>\n"
-            yield from (f"- {_markdown(capital(note))}" for note in exercise.notes)
+    if not its_rows and not exercise.notes:
         return
     yield f"\n### <code>{_entities(plain(exercise.name, 200))}</code>\n"
-    for row in failed:
+    if not its_rows:
+        yield from (f"- {_markdown(capital(note))}" for note in exercise.notes)
+    for row in its_rows:
         verdict = "not graded: " if row.verdict == FAULT else ""
         yield f"- **{verdict}{_markdown(row.title)}**"
         before, found, example = row.text.partition("On this input:\n")

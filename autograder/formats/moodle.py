@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from autograder.formats import is_graded
-from autograder.formats.rows import remarks, rows, total
+from autograder.formats.rows import remarks, telling, total
 from autograder.formats.tables import Students, TableError, column, once, read, written
-from autograder.results import PASSED, Report
+from autograder.results import Report
 from autograder.scores import grade
 
 GRADE, MAXIMUM, FEEDBACK = "Grade", "Maximum Grade", "Feedback comments"
@@ -52,16 +52,8 @@ def worksheet(
         said.append(
             f"there is no column {FEEDBACK!r}: name yours with --feedback-column, or there is no feedback"
         )
-    by_value = Students((i, [*row[:at], row[0].split()[-1]]) for i, row in enumerate(students))
-    by_number = Students(
-        (i, [m[0] for m in re.finditer(r"\d+$", row[0].strip())]) for i, row in enumerate(students)
-    )
-    found: dict[str, int | None] = {}
-    for report in reports:
-        # Moodle's download calls a folder "Ada Lovelace_17_assignsubmission_file": 17 identifies her.
-        number = re.search(r"_(\d+)$", report.student)
-        by_name = by_value.find(report.student)
-        found[report.student] = by_number.find(number[1]) if number and by_name is None else by_name
+    known = Students((i, row[1:at]) for i, row in enumerate(students))
+    found = {r.student: _row(r.student, students, at, known) for r in reports}
     twice = once(found)
     said += [f"{name} is in one row with another one: left out" for name in twice]
     filled = []
@@ -78,6 +70,25 @@ def worksheet(
                 cells[feedback_at] = feedback(report)
             filled.append((row, cells))
     return written(header, [cells for _, cells in sorted(filled)], feedback_at), said
+
+
+def _row(student: str, students: Sequence[Sequence[str]], at: int, known: Students) -> int | None:
+    """A student's row: by what it says of people, or by the number and name in Moodle's folders' names.
+
+    These are called "Ada Lovelace_17_assignsubmission_file", or "Participant_17_..." where names are hidden.
+    """
+    folder = re.fullmatch(r"(.+)_(\d+)", student, re.DOTALL)
+    if (row := known.find(student)) is not None or not folder:
+        return row
+    for i, cells in enumerate(students):
+        label, number = re.fullmatch(r"(\D*)(\d+)", cells[0].strip()).groups()  # type: ignore[union-attr]
+        if number == folder[2] and _letters(folder[1]) in map(_letters, (label, *cells[1:at])):
+            return i
+    return None
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
 
 
 def _grades(header: Sequence[str], students: Sequence[Sequence[str]], name: str) -> tuple[int, float | None]:
@@ -118,9 +129,10 @@ def _paragraphs(report: Report) -> Iterator[str]:
     yield f"<p>{_html(total(report))}</p>"
     for remark in remarks(report):
         yield f"<p>{_html(remark)}</p>"
-    for row in rows(report):
-        if row.exercise and row.verdict != PASSED and row.text:
-            yield f"<p><strong>{_html(row.name)}</strong></p><pre>{_html(row.text)}</pre>"
+    for row in telling(report):
+        yield f"<p><strong>{_html(row.name)}</strong></p>"
+        if row.text:
+            yield f"<pre>{_html(row.text)}</pre>"
 
 
 def _html(text: str) -> str:

@@ -6,17 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autograder.formats import is_graded
-from autograder.pages import (
-    capital,
-    complaint,
-    number,
-    plain,
-    remark,
-    sentence,
-    status,
-    unconfined,
-)
-from autograder.results import FAILED, FAULT, PASSED, CheckResult, ExerciseResult, Report
+from autograder.pages import capital, complaint, number, plain, remark, sentence, status, unconfined
+from autograder.results import FAILED, FAULT, PASSED, SKIPPED, CheckResult, ExerciseResult, Report
 from autograder.reveal import is_hidden
 
 ADVISORY = (
@@ -55,33 +46,34 @@ def rows(report: Report, apart: bool = False) -> list[Row]:
         name = plain(exercise.name, 200)
         told: dict[bool, set[str]] = {True: set(), False: set()}
         for j, check in enumerate(exercise.checks, 1):
-            lines = list(_why(exercise, check, told[apart and is_hidden(check)]))
+            hidden = is_hidden(check)
+            text = "\n".join(_why(exercise, check, told[apart and hidden]))
             most = check.max_points if check.verdict in (PASSED, FAILED) else 0.0
-            title = sentence(check.title)
-            text = "\n".join(lines)
-            found.append(
-                Row(
-                    f"{i}.{j}",
-                    name,
-                    title,
-                    check.verdict,
-                    check.points,
-                    most,
-                    text,
-                    is_hidden(check),
-                    check.tier,
-                )
-            )
+            place, title, points = f"{i}.{j}", sentence(check.title), check.points
+            found.append(Row(place, name, title, check.verdict, points, most, text, hidden, check.tier))
         if not exercise.checks and report.status != FAULT:
-            verdict = PASSED if status(exercise) == "passed" else FAILED
+            verdict = {"passed": PASSED, "fault": FAULT}.get(status(exercise), FAILED)
             text = "\n".join(capital(plain(note, 2000)) for note in exercise.notes)
             title = "all of its checks"
-            found.append(Row(f"{i}", name, title, verdict, exercise.score, exercise.max_score, text))
+            most = exercise.max_score if verdict != FAULT else 0.0
+            found.append(Row(f"{i}", name, title, verdict, exercise.score, most, text))
     if report.status != "graded":
         fault = report.status == FAULT
         title = "The submission is graded." if fault else "The submission can be read."
         text = "\n".join(capital(plain(p, 2000)) for p in report.problems)
         found.insert(0, Row("0", "", title, FAULT if fault else FAILED, 0.0, 0.0, text))
+    return found
+
+
+def telling(report: Report) -> list[Row]:
+    """The rows that people want to read: what was lost or failed by our fault; one of what is not there."""
+    absent = {plain(e.name, 200) for e in report.exercises if status(e) in ("untouched", "missing")}
+    found: list[Row] = []
+    for row in rows(report):
+        if not row.exercise or row.verdict == SKIPPED or (row.verdict == PASSED and not row.text):
+            continue
+        if row.exercise not in absent or row.exercise not in {other.exercise for other in found}:
+            found.append(row)
     return found
 
 
