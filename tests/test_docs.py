@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from autograder import author
@@ -62,7 +63,9 @@ def test_commands_and_their_options_exist() -> None:
     for page in PAGES:
         for line in re.findall(r"^autograder (.*)$", page.read_text(), re.M):
             words = line.partition("  #")[0].split()
-            command = main.commands[words[0]]
+            command: Any = main.commands[words[0]]
+            if isinstance(command, click.Group):
+                command = command.commands[words[1]]
             known = {option for p in command.params for option in p.opts}
             assert {w.partition("=")[0] for w in words if w.startswith("--")} <= known, line
             found += 1

@@ -75,7 +75,7 @@ def test_the_new_exercise_is_built(course: Path, tmp_path: Path) -> None:
 
 
 def test_the_commands_of_the_readme_exist() -> None:
-    for name in re.findall(r"^autograder (\w+)", README, re.M):
+    for name in re.findall(r"^autograder ([\w-]+)", README, re.M):
         assert name in main.commands
 
 
