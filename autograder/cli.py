@@ -573,7 +573,9 @@ def _print_matrix(report: Qualification) -> None:
     show_default=True,
     help="How many other corpora right answers are judged on.",
 )
-@click.option("--list", "listed", is_flag=True, help="List also the mutants that properties alone don't catch.")
+@click.option(
+    "--list", "listed", is_flag=True, help="List also the mutants that properties alone don't catch."
+)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -14,18 +14,18 @@ TOP = """# Measured quality of the checks
 
 Written by `make quality`; change nothing here by hand. For each exercise:
 
-- **Known answers**: accepted answers with full marks, mistakes that lose points and are named, stubs that earn
+- **Known**: accepted answers with full marks, mistakes that lose points and are named, stubs that earn
   nothing, checks that catch something: as many as are as they should be, of all (`autograder qualify`).
 - **Mutants**: small changes of the reference's source (signs, constants, operators, axes, arguments, dropped terms
   and calls, comparisons, indices, flags, branches, detached gradients), each judged as a student's answer
   would be. **Caught** are those that lose at least one point; a time-out is none. **Equivalent** are those that
   are right, too, each with the reason in the week's `solutions/*/equivalent.toml`; they are not counted.
 - **Share**: caught of all that are not equivalent.
-- **Properties alone**: the share that loses points without any comparison with the reference's answers.
-- **Right answers**: accepted answers and implementations by others (`oracles.py`), judged on corpora of other
+- **Properties**: the share that loses points without any comparison with the reference's answers.
+- **Right**: accepted answers and implementations by others (`oracles.py`), judged on corpora of other
   seeds, with one thread of torch and with two: judgements with full marks, of all.
 """
-_COLUMNS = ("known answers", "mutants", "caught", "equivalent", "share", "properties alone", "right answers")
+_COLUMNS = ("known", "mutants", "caught", "equivalent", "share", "properties", "right")
 
 
 def is_good(results: Sequence[Measured]) -> bool:
@@ -41,8 +41,11 @@ def _share(part: int, whole: int) -> str:
 
 def _cells(results: Sequence[Measured]) -> list[str]:
     judged, caught = sum(len(m.judged) for m in results), sum(m.caught for m in results)
-    pairs = [tuple(map(sum, zip(*(getattr(m, name) for m in results), strict=True))) for name in ("qualified", "right")]
-    known, right = (f"{a} of {b}" for a, b in pairs)
+    pairs = [
+        tuple(map(sum, zip(*(getattr(m, name) for m in results), strict=True)))
+        for name in ("qualified", "right")
+    ]
+    known, right = (f"{a}/{b}" for a, b in pairs)
     equivalent = sum(len(m.equivalent) for m in results)
     by_property = sum(m.by_property for m in results)
     mutants = str(sum(len(m.verdicts) for m in results))

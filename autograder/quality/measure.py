@@ -241,13 +241,25 @@ def right_answers(week: Week, root: Path) -> list[Solution]:
     return [s for s in [*week.solutions, *oracles] if not s.is_mistake]
 
 
-def reseeded(week: Week, number: int) -> Week:
-    """The week with other examples, in a cache of their own."""
+def reseeded(week: Week, number: int, most: int | None = None) -> Week:
+    """The week with other examples, in a cache of their own.
+
+    Args:
+        week: the week.
+        number: of the seed.
+        most: how many examples a check has at most, and none made of mistakes: for a quick look.
+    """
     seed = hashlib.sha256(f"quality {number}".encode()).hexdigest()[:32]
-    return replace(week, seed=seed, cache=week.cache / "quality" / str(number))
+    again = replace(week, seed=seed, cache=week.cache / "quality" / str(number))
+    if most is not None:
+        again.checks = [replace(c, examples=min(c.examples, most)) for c in week.checks]
+        again.solutions = [s for s in week.solutions if not s.is_mistake]
+    return again
 
 
-def judge_right(week: Week, answers: Iterable[Solution], threads: Iterable[int] = THREADS) -> tuple[int, list[str]]:
+def judge_right(
+    week: Week, answers: Iterable[Solution], threads: Iterable[int] = THREADS
+) -> tuple[int, list[str]]:
     """How many judgements were made of right answers, and in words those that cost points."""
     bench, count, lost = Bench(week), 0, []
     before = torch.get_num_threads()
@@ -293,7 +305,9 @@ def measure(
     declared = equivalents(root / "solutions" / week.name / "equivalent.toml")
     unknown = {e.exercise for e in declared} - {e.name for e in week.exercises}
     if unknown:
-        raise CourseError(f"equivalent.toml of {week.name}: there is no exercise {', '.join(sorted(unknown))}")
+        raise CourseError(
+            f"equivalent.toml of {week.name}: there is no exercise {', '.join(sorted(unknown))}"
+        )
     found = {e.name: Measured(e.name) for e in exercises}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin) as pool:

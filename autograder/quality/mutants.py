@@ -44,6 +44,7 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,),
     ast.In: (ast.NotIn,), ast.NotIn: (ast.In,),
 }  # fmt: skip
+_COMMUTATIVE = set("transpose swapaxes maximum minimum max min add mul dot logaddexp hypot gcd".split())
 _KEPT_CALLS = set("range len zip enumerate list tuple dict set int str isinstance super print".split())
 _TRANSPOSES = ("T", "mT", "H", "mH")
 _SHAPE = ("dtype", "device", "ndim", "shape")  # what does not depend on a tensor's values
@@ -110,7 +111,9 @@ def mutants_of(
     tree = ast.parse(text)
     future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
     whole = ast.Module([*future, *_definitions(tree, name, others)], [])
-    modules = {a.asname or a.name.split(".")[0] for n in tree.body if isinstance(n, ast.Import) for a in n.names}
+    modules = {
+        a.asname or a.name.split(".")[0] for n in tree.body if isinstance(n, ast.Import) for a in n.names
+    }
     modules |= {a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
     original, seen = ast.unparse(whole), set()
     for place in _places(whole, _Scope(frozenset(modules), differentiable, frozenset(methods))):
@@ -324,7 +327,12 @@ def _attributes(definition: ast.ClassDef) -> dict[str, str]:
                 if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
                     names = kinds.setdefault(ast.dump(node.value), [])
                     names.append("self." + node.targets[0].attr)
-    return {a: b for names in kinds.values() if len(names) > 1 for a, b in zip(names, names[1:] + names[:1], strict=True)}
+    return {
+        a: b
+        for names in kinds.values()
+        if len(names) > 1
+        for a, b in zip(names, names[1:] + names[:1], strict=True)
+    }
 
 
 def _head(node: ast.AST) -> str:
@@ -382,7 +390,11 @@ def _changes(place: _Place) -> Iterator[Change]:
             yield "swapped operands", _with(node, elts=swapped)
     elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
         yield from _changed_name(node, place)
-    if isinstance(place.parent, ast.Subscript) and place.name == "slice" and isinstance(node, (ast.Name, ast.BinOp)):
+    if (
+        isinstance(place.parent, ast.Subscript)
+        and place.name == "slice"
+        and isinstance(node, (ast.Name, ast.BinOp))
+    ):
         yield "off by one", _plus(node, 1)
 
 
@@ -423,7 +435,9 @@ def _changed_constant(node: ast.Constant) -> Iterator[Change]:
 def _changed_unary(node: ast.UnaryOp) -> Iterator[Change]:
     if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
         value = node.operand.value
-        others: list[Any] = [-v for v in (value + 1, value - 1)] if isinstance(value, int) else [value, -2 * value]
+        others: list[Any] = (
+            [-v for v in (value + 1, value - 1)] if isinstance(value, int) else [value, -2 * value]
+        )
         yield from (("axis or constant", _number(other)) for other in others)
     else:
         yield "sign" if isinstance(node.op, ast.USub) else "boolean", node.operand
@@ -432,6 +446,8 @@ def _changed_unary(node: ast.UnaryOp) -> Iterator[Change]:
 def _changed_binary(node: ast.BinOp) -> Iterator[Change]:
     if type(node.op) in _OPERATORS:
         yield "operator", _with(node, op=_OPERATORS[type(node.op)]())
+    if isinstance(node.op, ast.MatMult):
+        yield "transpose", _with(node, right=ast.Attribute(node.right, "mT", ast.Load()))
     if isinstance(node.op, _ORDERED):
         yield "swapped operands", _with(node, left=node.right, right=node.left)
     yield "dropped operand", node.left
@@ -458,7 +474,7 @@ def _changed_call(node: ast.Call, scope: _Scope) -> Iterator[Change]:
             yield "dropped call", node.args[0]
     elif node.args and name not in _KEPT_CALLS and not isinstance(node.args[0], ast.Starred):
         yield "dropped call", node.args[0]
-    for swapped in _swapped(node.args):
+    for swapped in _swapped(node.args) if name not in _COMMUTATIVE else ():
         yield "swapped arguments", _with(node, args=swapped)
     for i, keyword in enumerate(node.keywords):
         if keyword.arg not in (None, "device"):
@@ -469,7 +485,10 @@ def _changed_call(node: ast.Call, scope: _Scope) -> Iterator[Change]:
         for i, argument in enumerate(node.args):
             if not isinstance(argument, (ast.Constant, ast.UnaryOp)):
                 for k in (1, -1):
-                    yield "off by one", _with(node, args=[*node.args[:i], _plus(argument, k), *node.args[i + 1 :]])
+                    yield (
+                        "off by one",
+                        _with(node, args=[*node.args[:i], _plus(argument, k), *node.args[i + 1 :]]),
+                    )
 
 
 def _renamed(call: ast.Call, name: str) -> ast.Call:
@@ -524,12 +543,16 @@ def _changed_name(node: ast.Name | ast.Attribute, place: _Place) -> Iterator[Cha
 def _changed_statement(node: ast.stmt, scope: _Scope) -> Iterator[Change]:
     if isinstance(node, ast.FunctionDef):
         yield from _swapped_parameters(node)
+        if node.args.defaults:  # the first can be left out alone
+            yield "default", _with(node, args=_with(node.args, defaults=node.args.defaults[1:]))
     elif isinstance(node, (ast.If, ast.While)):
         yield "branch", _with(node, test=ast.UnaryOp(ast.Not(), node.test))
         yield "branch", _with(node, test=ast.Constant(False))
         if isinstance(node, ast.If):
             yield "branch", _with(node, test=ast.Constant(True))
-    elif isinstance(node, ast.Return) and isinstance(node.value, (ast.BinOp, ast.Call, ast.Name, ast.Subscript)):
+    elif isinstance(node, ast.Return) and isinstance(
+        node.value, (ast.BinOp, ast.Call, ast.Name, ast.Subscript)
+    ):
         yield "sign", _with(node, value=_negated(node.value))
     elif isinstance(node, ast.AugAssign):
         yield "dropped statement", ast.Pass()
@@ -546,7 +569,11 @@ def _changed_statement(node: ast.stmt, scope: _Scope) -> Iterator[Change]:
             yield "branch", ast.Continue() if isinstance(node, ast.Break) else ast.Break()
     elif isinstance(node, ast.For):
         yield "loop", _with(node, body=[*node.body, ast.Break()])
-        yield "loop", _with(node, iter=ast.Call(ast.Name("reversed", ast.Load()), [_listed(node.iter)], []))
+        if not (isinstance(node.target, ast.Name) and node.target.id == "_"):
+            yield (
+                "loop",
+                _with(node, iter=ast.Call(ast.Name("reversed", ast.Load()), [_listed(node.iter)], [])),
+            )
 
 
 def _listed(node: ast.expr) -> ast.expr:
