@@ -596,8 +596,8 @@ def quality(
 ) -> None:
     """Measure the checks of WEEKS (default: all): do they catch mutants of the references, and nobody right?
 
-    Exit code 1 if a known answer is not judged as it should be, if of a week fewer than 99 in 100 mutants lose
-    points, or if a right answer loses one.
+    Exit code 1 if a known answer is not judged as it should be, if of a week fewer than 99 in 100 mutants
+    lose points, or if a right answer loses one.
 
     \b
     Example: autograder quality week07_vae --exercise elbo --seeds 2

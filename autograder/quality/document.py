@@ -16,10 +16,10 @@ Written by `make quality`; change nothing here by hand. For each exercise:
 
 - **Known**: accepted answers with full marks, mistakes that lose points and are named, stubs that earn
   nothing, checks that catch something: as many as are as they should be, of all (`autograder qualify`).
-- **Mutants**: small changes of the reference's source (signs, constants, operators, axes, arguments, dropped terms
-  and calls, comparisons, indices, flags, branches, detached gradients), each judged as a student's answer
-  would be. **Caught** are those that lose at least one point; a time-out is none. **Equivalent** are those that
-  are right, too, each with the reason in the week's `solutions/*/equivalent.toml`; they are not counted.
+- **Mutants**: small changes of the reference's source (signs, constants, operators, axes, arguments, dropped
+  terms and calls, comparisons, indices, flags, branches, detached gradients), each judged as a student's
+  answer would be. **Caught** are those that lose at least one point; a time-out is none. **Equivalent** are those
+  that are right, too, each with the reason in the week's `solutions/*/equivalent.toml`.
 - **Share**: caught of all that are not equivalent.
 - **Properties**: the share that loses points without any comparison with the reference's answers.
 - **Right**: accepted answers and implementations by others (`oracles.py`), judged on corpora of other
@@ -89,9 +89,8 @@ def _section(week: str, results: Sequence[Measured], seeds: int) -> str:
         lines += ["", "Survivors:", ""]
         for verdict in survivors:
             mutant = verdict.mutant
-            lines.append(
-                f"- `{mutant.exercise}`, line {mutant.line}: `{mutant.before}` → `{mutant.after}` ({verdict.note})"
-            )
+            change = " → ".join(f"`{text}`" for text in mutant.change)
+            lines.append(f"- `{mutant.exercise}`, line {mutant.line}: {change} ({verdict.note})")
     problems = [f"- `{m.exercise}`: {p}" for m in results for p in m.problems]
     if problems:
         lines += ["", "Problems:", "", *problems]

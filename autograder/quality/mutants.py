@@ -21,13 +21,13 @@ from autograder.exercises import Exercise
 from autograder.notebooks import is_guard
 
 _RENAMED = [  # functions and methods that are taken for each other
-    ("sum", "mean"), ("prod", "sum"), ("max", "min"), ("amax", "amin"), ("argmax", "argmin"),
-    ("maximum", "minimum"), ("any", "all"), ("cumsum", "cumprod"), ("cummax", "cummin"), ("std", "var"),
-    ("softmax", "log_softmax"), ("sigmoid", "tanh"), ("logsigmoid", "sigmoid"), ("sin", "cos"), ("exp", "expm1"),
-    ("log", "log1p"), ("log", "log2"), ("sqrt", "square"), ("abs", "square"), ("floor", "ceil"), ("tril", "triu"),
+    ("sum", "mean"), ("sum", "prod"), ("sum", "logsumexp"), ("sum", "norm"), ("max", "min"), ("amax", "amin"),
+    ("argmax", "argmin"), ("maximum", "minimum"), ("any", "all"), ("cumsum", "cumprod"), ("cummax", "cummin"),
+    ("std", "var"), ("softmax", "log_softmax"), ("sigmoid", "tanh"), ("sigmoid", "logsigmoid"),
+    ("relu", "tanh"), ("relu", "softplus"), ("sin", "cos"), ("exp", "expm1"), ("log", "log1p"), ("log", "log2"),
+    ("square", "sqrt"), ("square", "abs"), ("floor", "ceil"), ("floor", "round"), ("tril", "triu"),
     ("zeros", "ones"), ("zeros_like", "ones_like"), ("rand", "randn"), ("clamp_min", "clamp_max"),
-    ("append", "extend"), ("mul_", "add_"), ("min", "max"), ("logsumexp", "sum"), ("mse_loss", "l1_loss"),
-    ("relu", "tanh"), ("softplus", "relu"), ("cat", "stack"), ("floor", "round"), ("norm", "sum"),
+    ("cat", "stack"), ("append", "extend"), ("mul_", "add_"), ("mse_loss", "l1_loss"),
 ]  # fmt: skip
 _REDUCTIONS = set(
     "sum mean prod max min amax amin argmax argmin any all std var softmax log_softmax logsumexp norm "
@@ -40,7 +40,8 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 }  # fmt: skip
 _ORDERED = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.MatMult)  # a op b is not b op a
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
-    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
+    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
     ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,),
     ast.In: (ast.NotIn,), ast.NotIn: (ast.In,),
 }  # fmt: skip
@@ -125,7 +126,7 @@ def mutants_of(
             place.put(place.node)
             if source != original and source not in seen:
                 seen.add(source)
-                line = getattr(place.node, "lineno", place.statement.lineno)
+                line = getattr(place.node, "lineno", None) or getattr(place.statement, "lineno", 0)
                 yield Mutant(name, kind, line, before, after, source)
 
 
@@ -183,7 +184,7 @@ class _Scope:
             asked = not methods or function.name in methods
         for argument in arguments:
             is_float = argument.annotation is not None and "Float[" in ast.unparse(argument.annotation)
-            if asked is True and is_float or (not isinstance(asked, bool) and argument.arg in asked):
+            if (asked is True and is_float) or (not isinstance(asked, bool) and argument.arg in asked):
                 detachable.add(argument.arg)
         if asked:
             detachable |= {n for n, _ in _assigned(function)}
@@ -423,8 +424,8 @@ def _changed_constant(node: ast.Constant) -> Iterator[Change]:
     if isinstance(value, bool):
         yield "flag", ast.Constant(not value)
     elif isinstance(value, int):
-        others = {0: [1, -1], 1: [0, 2]}.get(value, [value + 1, value - 1, 2 * value])
-        yield from (("constant", _number(other)) for other in dict.fromkeys(others))
+        whole = {0: [1, -1], 1: [0, 2]}.get(value, [value + 1, value - 1, 2 * value])
+        yield from (("constant", _number(other)) for other in dict.fromkeys(whole))
     elif isinstance(value, float):
         others = {0.0: [1.0]}.get(value, [0.0, 2 * value] if abs(value) < 1e-2 else [value + 1, 2 * value])
         yield from (("constant", _number(other)) for other in others)
@@ -433,11 +434,9 @@ def _changed_constant(node: ast.Constant) -> Iterator[Change]:
 
 
 def _changed_unary(node: ast.UnaryOp) -> Iterator[Change]:
-    if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
-        value = node.operand.value
-        others: list[Any] = (
-            [-v for v in (value + 1, value - 1)] if isinstance(value, int) else [value, -2 * value]
-        )
+    value = node.operand.value if isinstance(node.operand, ast.Constant) else None
+    if isinstance(node.op, ast.USub) and isinstance(value, (int, float)):
+        others = [1 - value, -1 - value] if isinstance(value, int) else [value, -2 * value]
         yield from (("axis or constant", _number(other)) for other in others)
     else:
         yield "sign" if isinstance(node.op, ast.USub) else "boolean", node.operand
