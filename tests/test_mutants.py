@@ -68,6 +68,11 @@ def test_loops_stop_early_and_run_backwards() -> None:
     assert not any("reversed" in m.source for m in _mutants(text.replace("v", "_")))
 
 
+def test_contexts_are_left_out() -> None:
+    text = "def f(a):\n    with torch.no_grad():\n        return a"
+    assert "if True:" in {m.after for m in _mutants(text)}
+
+
 def test_defaults_are_changed_and_left_out() -> None:
     heads = _after("return a", "a, flag=False, beta=1.0")
     assert {

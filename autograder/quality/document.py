@@ -18,8 +18,8 @@ Written by `make quality`; change nothing here by hand. For each exercise:
   nothing, checks that catch something: as many as are as they should be, of all (`autograder qualify`).
 - **Mutants**: small changes of the reference's source (signs, constants, operators, axes, arguments, dropped
   terms and calls, comparisons, indices, flags, branches, detached gradients), each judged as a student's
-  answer would be. **Caught** are those that lose at least one point; a time-out is none. **Equivalent** are those
-  that are right, too, each with the reason in the week's `solutions/*/equivalent.toml`.
+  answer would be. **Caught** are those that lose at least one point; a time-out is none. **Equivalent** are
+  those that are right, too, each with the reason in the week's `solutions/*/equivalent.toml`.
 - **Share**: caught of all that are not equivalent.
 - **Properties**: the share that loses points without any comparison with the reference's answers.
 - **Right**: accepted answers and implementations by others (`oracles.py`), judged on corpora of other

@@ -129,6 +129,7 @@ class _Trying:
     replayer: LocalReplayer
     seconds: float
     overruns: int = 0
+    fault: str = ""
 
     def fails(self, check: Check) -> bool:
         """Whether the mutant fails a check. A time-out is no failure: the next example may show more."""
@@ -142,6 +143,9 @@ class _Trying:
                 (outcome,) = self.replayer.replay([self.bench.job(check, trial)])
         except _Overran:
             self.overruns += 1
+            return False
+        except Exception as error:  # not in the mutant, or the judge would have caught it
+            self.fault = f"a fault of {check.name}: {type(error).__name__}: {error}"
             return False
         return outcome.error is not None
 
@@ -161,8 +165,8 @@ def try_mutant(bench: Bench, mutant: Mutant, seconds: float = SECONDS) -> Verdic
     caught = by_property or next((c.name for c in checks if compares(c) and trying.fails(c)), "")
     if caught:
         return Verdict(mutant, caught, by_property)
-    if trying.overruns:
-        return Verdict(mutant, "", "", "takes too long on some examples")
+    if trying.fault or trying.overruns:
+        return Verdict(mutant, "", "", trying.fault or "takes too long on some examples")
     alike = all(_alike(bench, check, namespace) for check in checks)
     return Verdict(mutant, "", "", "the same, bit by bit" if alike else "the same within the tolerances")
 
@@ -170,14 +174,15 @@ def try_mutant(bench: Bench, mutant: Mutant, seconds: float = SECONDS) -> Verdic
 def _alike(bench: Bench, check: Check, namespace: dict[str, Any]) -> bool:
     """All that the check is told is the same, bit by bit, as of the reference."""
 
-    def told(session: LocalSession, trial: Trial) -> bytes:
-        outcome: Outcome = bench.job(check, trial)(session)
+    def told(namespace: dict[str, Any], trial: Trial) -> bytes:
+        outcome: Outcome = bench.job(check, trial)(LocalSession(namespace))
         return wire.encode(trace(outcome.log))
 
-    return all(
-        told(LocalSession(namespace), t) == told(LocalSession(bench.week.references), t)
-        for t in bench.material(check).judged
-    )
+    try:
+        trials = bench.material(check).judged
+        return all(told(namespace, t) == told(bench.week.references, t) for t in trials)
+    except wire.Unsendable:  # what the checks did not look at is of another kind
+        return False
 
 
 def equivalents(path: Path) -> list[Equivalent]:

@@ -24,10 +24,11 @@ _RENAMED = [  # functions and methods that are taken for each other
     ("sum", "mean"), ("sum", "prod"), ("sum", "logsumexp"), ("sum", "norm"), ("max", "min"), ("amax", "amin"),
     ("argmax", "argmin"), ("maximum", "minimum"), ("any", "all"), ("cumsum", "cumprod"), ("cummax", "cummin"),
     ("std", "var"), ("softmax", "log_softmax"), ("sigmoid", "tanh"), ("sigmoid", "logsigmoid"),
-    ("relu", "tanh"), ("relu", "softplus"), ("sin", "cos"), ("exp", "expm1"), ("log", "log1p"), ("log", "log2"),
-    ("square", "sqrt"), ("square", "abs"), ("floor", "ceil"), ("floor", "round"), ("tril", "triu"),
-    ("zeros", "ones"), ("zeros_like", "ones_like"), ("rand", "randn"), ("clamp_min", "clamp_max"),
-    ("cat", "stack"), ("append", "extend"), ("mul_", "add_"), ("mse_loss", "l1_loss"),
+    ("relu", "tanh"), ("relu", "softplus"), ("sin", "cos"), ("exp", "expm1"), ("log", "log1p"),
+    ("log", "log2"), ("square", "sqrt"), ("square", "abs"), ("floor", "ceil"), ("floor", "round"),
+    ("tril", "triu"), ("zeros", "ones"), ("zeros_like", "ones_like"), ("rand", "randn"),
+    ("clamp_min", "clamp_max"), ("cat", "stack"), ("append", "extend"), ("mul_", "add_"),
+    ("mse_loss", "l1_loss"),
 ]  # fmt: skip
 _REDUCTIONS = set(
     "sum mean prod max min amax amin argmax argmin any all std var softmax log_softmax logsumexp norm "
@@ -126,7 +127,7 @@ def mutants_of(
             place.put(place.node)
             if source != original and source not in seen:
                 seen.add(source)
-                line = getattr(place.node, "lineno", None) or getattr(place.statement, "lineno", 0)
+                line: int = getattr(place.node, "lineno", 0) or getattr(place.statement, "lineno", 0)
                 yield Mutant(name, kind, line, before, after, source)
 
 
@@ -566,6 +567,8 @@ def _changed_statement(node: ast.stmt, scope: _Scope) -> Iterator[Change]:
         yield "dropped statement", ast.Pass()
         if isinstance(node, (ast.Break, ast.Continue)):
             yield "branch", ast.Continue() if isinstance(node, ast.Break) else ast.Break()
+    elif isinstance(node, ast.With):
+        yield "dropped call", ast.If(ast.Constant(True), node.body, [])
     elif isinstance(node, ast.For):
         yield "loop", _with(node, body=[*node.body, ast.Break()])
         if not (isinstance(node.target, ast.Name) and node.target.id == "_"):
