@@ -117,6 +117,24 @@ def test_gradients_are_cut_only_where_they_are_asked_for() -> None:
     assert "return a" in _after("return a.detach()")
 
 
+def test_gradients_are_cut_in_methods_that_are_differentiated() -> None:
+    text = """
+        class F(nn.Module):
+            def forward(self, x: Float[Tensor, "n"]):
+                return x + 1
+
+            def sample(self, z: Float[Tensor, "n"]):
+                return z + 1
+    """
+
+    def cut(differentiable) -> set[str]:
+        made = _mutants(text, "F", differentiable=differentiable, methods=["forward", "sample"])
+        return {m.after for m in made if m.kind == "detached"}
+
+    forward, sample = "return x.detach() + 1", "return z.detach() + 1"
+    assert (cut(False), cut(["forward"]), cut(True)) == (set(), {forward}, {forward, sample})
+
+
 def test_what_students_are_given_stays_as_it_is() -> None:
     text = '''
         class F(nn.Module):

@@ -12,7 +12,7 @@ import copy
 import inspect
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -181,22 +181,19 @@ class _Scope:
             siblings.update(zip(names, names[1:] + names[:1], strict=True))
         asked = self.differentiable
         if in_class:
-            methods = self.methods if asked is True else set(asked or ())
-            asked = not methods or function.name in methods
+            compared = self.methods if asked is True else asked or ()
+            asked = bool(asked) and (function.name in compared or function.name.startswith("_"))
         for argument in arguments:
             is_float = argument.annotation is not None and "Float[" in ast.unparse(argument.annotation)
             if (asked is True and is_float) or (not isinstance(asked, bool) and argument.arg in asked):
                 detachable.add(argument.arg)
         if asked:
-            detachable |= {n for n, _ in _assigned(function)}
-        bound = self.bound | {a.arg for a in arguments}
-        return _Scope(
-            self.modules,
-            self.differentiable,
-            self.methods,
-            {k: v for k, v in siblings.items() if k != v},
-            bound,
-            frozenset(detachable),
+            detachable |= _assigned(function)
+        return replace(
+            self,
+            siblings={k: v for k, v in siblings.items() if k != v},
+            bound=self.bound | {a.arg for a in arguments},
+            detachable=frozenset(detachable),
         )
 
 
@@ -205,16 +202,11 @@ def _parameters(function: ast.FunctionDef) -> list[ast.arg]:
     return [a for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs] if a.arg != "self"]
 
 
-def _assigned(function: ast.AST) -> list[tuple[str, int]]:
-    """The names that a function's own statements assign, with the line."""
-    return [
-        (node.id, node.lineno)
-        for statement in ast.walk(function)
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        for node in ast.walk(target)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    ]
+def _assigned(node: ast.AST) -> set[str]:
+    """The names that a node's statements assign."""
+    targets = [t for n in ast.walk(node) if isinstance(n, ast.Assign) for t in n.targets]
+    names = [n for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+    return {n.id for n in names if isinstance(n.ctx, ast.Store)}
 
 
 def _unpacked(function: ast.AST) -> list[list[str]]:
@@ -248,9 +240,8 @@ class _Place:
 
 def _places(parent: ast.AST, scope: _Scope, statement: ast.AST | None = None) -> Iterator[_Place]:
     """All places below a node where something can be changed, in the order of the text."""
-    in_class = isinstance(parent, ast.ClassDef)
-    if in_class:
-        scope = _with(scope, siblings=_attributes(parent))  # type: ignore[arg-type]
+    if isinstance(parent, ast.ClassDef):
+        scope = replace(scope, siblings=_attributes(parent))
     for name, index, node in _children(parent):
         if isinstance(node, ast.stmt) and (is_guard(node) or _is_docstring(node)):
             continue
@@ -262,9 +253,9 @@ def _places(parent: ast.AST, scope: _Scope, statement: ast.AST | None = None) ->
             continue
         inner = scope
         if isinstance(node, ast.FunctionDef):
-            inner = scope.within(node, in_class)
+            inner = scope.within(node, isinstance(parent, ast.ClassDef))
         elif name == "slice" or isinstance(node, ast.Compare) or _is_call_of(node, "detach"):
-            inner = _with(scope, detachable=frozenset())  # no gradient goes through there
+            inner = replace(scope, detachable=frozenset())  # no gradient goes through there
         own = node if isinstance(node, ast.stmt) else statement
         if own is not None and isinstance(node, (ast.expr, ast.stmt, ast.comprehension, ast.keyword)):
             yield _Place(parent, name, index, node, own, inner)
@@ -272,14 +263,14 @@ def _places(parent: ast.AST, scope: _Scope, statement: ast.AST | None = None) ->
             continue  # -1 is one number
         yield from _places(node, inner, own)
         if isinstance(node, ast.Assign):
-            scope = _with(scope, bound=scope.bound | {n for n, _ in _assigned(node)})
+            scope = replace(scope, bound=scope.bound | _assigned(node))
 
 
-def _with(record: Any, **changes: Any) -> Any:
-    """A copy of a record or of a node, in which some fields are others."""
-    new = copy.copy(record)
-    for name, value in changes.items():
-        object.__setattr__(new, name, value)
+def _with(node: Any, **fields: Any) -> Any:
+    """A copy of a node in which some fields are others."""
+    new = copy.copy(node)
+    for name, value in fields.items():
+        setattr(new, name, value)
     return new
 
 
@@ -560,8 +551,7 @@ def _changed_statement(node: ast.stmt, scope: _Scope) -> Iterator[Change]:
             yield "operator", _with(node, op=_OPERATORS[type(node.op)]())
         yield "operator", ast.Assign([node.target], node.value, lineno=node.lineno)
     elif isinstance(node, ast.Assign):
-        names = {n for n, _ in _assigned(node)}
-        if names <= scope.bound:  # without it, the value from before is used
+        if _assigned(node) <= scope.bound:  # without it, the value from before is used
             yield "dropped statement", ast.Pass()
     elif isinstance(node, (ast.Expr, ast.Raise, ast.Break, ast.Continue, ast.Delete)):
         yield "dropped statement", ast.Pass()
