@@ -32,13 +32,12 @@ from autograder.exercises import Check, Exercise, Solution
 from autograder.judge import Bench
 from autograder.quality.mutants import Mutant, module_of, mutants
 from autograder.traces import trace
-from autograder.trials import LocalReplayer, Outcome, Trial
+from autograder.trials import LocalReplayer, Trial
 
 SEEDS = 20
 THREADS = (1, 2)
 ENOUGH = 0.99  # the share of mutants that have to lose points
 SECONDS = 1.0  # of CPU time for one example
-MOST_OVERRUNS = 2
 CHUNK = 12  # mutants to a job
 
 
@@ -123,31 +122,28 @@ def _limited(seconds: float) -> Iterator[None]:
 
 @dataclass
 class _Trying:
-    """A mutant's way through the checks, until it fails one or has overrun too often."""
+    """A mutant's way through the checks, until it fails one."""
 
     bench: Bench
     replayer: LocalReplayer
     seconds: float
-    overruns: int = 0
-    fault: str = ""
+    trouble: str = ""  # what kept it from being judged
 
     def fails(self, check: Check) -> bool:
-        """Whether the mutant fails a check. A time-out is no failure: the next example may show more."""
-        return any(self._outcome(check, t) for t in self.bench.material(check).judged)
-
-    def _outcome(self, check: Check, trial: Trial) -> bool:
-        if self.overruns >= MOST_OVERRUNS:
-            return False
-        try:
-            with _limited(self.seconds):
-                (outcome,) = self.replayer.replay([self.bench.job(check, trial)])
-        except _Overran:
-            self.overruns += 1
-            return False
-        except Exception as error:  # not in the mutant, or the judge would have caught it
-            self.fault = f"a fault of {check.name}: {type(error).__name__}: {error}"
-            return False
-        return outcome.error is not None
+        """Whether the mutant fails a check. A time-out is no failure, but ends the check."""
+        for trial in self.bench.material(check).judged:
+            try:
+                with _limited(self.seconds):
+                    (outcome,) = self.replayer.replay([self.bench.job(check, trial)])
+            except _Overran:
+                self.trouble = "takes too long on some examples"
+                return False
+            except Exception as error:  # not in the mutant, or the judge would have caught it
+                self.trouble = f"a fault of {check.name}: {type(error).__name__}: {error}"
+                return False
+            if outcome.error is not None:
+                return True
+        return False
 
 
 def try_mutant(bench: Bench, mutant: Mutant, seconds: float = SECONDS) -> Verdict:
@@ -158,15 +154,16 @@ def try_mutant(bench: Bench, mutant: Mutant, seconds: float = SECONDS) -> Verdic
     try:
         function = mutant.build(module_of(exercise))
     except Exception as error:
-        return Verdict(mutant, f"{type(error).__name__} where it is defined", f"{type(error).__name__}")
+        where = f"{type(error).__name__} where it is defined"
+        return Verdict(mutant, where, where)
     namespace = {**bench.week.references, exercise.name: function}
     trying = _Trying(bench, LocalReplayer(namespace), seconds)
     by_property = next((c.name for c in checks if not compares(c) and trying.fails(c)), "")
     caught = by_property or next((c.name for c in checks if compares(c) and trying.fails(c)), "")
     if caught:
         return Verdict(mutant, caught, by_property)
-    if trying.fault or trying.overruns:
-        return Verdict(mutant, "", "", trying.fault or "takes too long on some examples")
+    if trying.trouble:
+        return Verdict(mutant, "", "", trying.trouble)
     alike = all(_alike(bench, check, namespace) for check in checks)
     return Verdict(mutant, "", "", "the same, bit by bit" if alike else "the same within the tolerances")
 
@@ -175,8 +172,7 @@ def _alike(bench: Bench, check: Check, namespace: dict[str, Any]) -> bool:
     """All that the check is told is the same, bit by bit, as of the reference."""
 
     def told(namespace: dict[str, Any], trial: Trial) -> bytes:
-        outcome: Outcome = bench.job(check, trial)(LocalSession(namespace))
-        return wire.encode(trace(outcome.log))
+        return wire.encode(trace(bench.job(check, trial)(LocalSession(namespace)).log))
 
     try:
         trials = bench.material(check).judged
