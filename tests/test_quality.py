@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from autograder.cli import main
 from autograder.course import Course, CourseError, Week
 from autograder.exercises import Solution
+from autograder.grading import secret_files
 from autograder.judge import Bench
 from autograder.quality import document
 from autograder.quality.measure import (
@@ -212,6 +213,11 @@ def test_an_oracle_is_not_asked_what_it_cannot_answer(course) -> None:
         root, week = course((1, 4), oracles_py=text)
         (oracle,) = [s for s in right_answers(week, root) if s.name == "with_numpy"]
         assert len(judge_right(reseeded(week, 1, most=3), [oracle])[1]) == lost
+
+
+def test_guests_may_read_neither_oracles_nor_what_is_declared_equivalent() -> None:
+    names = {p.name for p in secret_files(ROOT, "week07_vae")}
+    assert {"oracles.py", "equivalent.toml"} <= names
 
 
 def test_other_seeds_have_other_examples() -> None:

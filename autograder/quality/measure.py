@@ -184,10 +184,10 @@ def _alike(bench: Bench, check: Check, namespace: dict[str, Any]) -> bool:
 def equivalents(path: Path) -> list[Equivalent]:
     """The mutants that a week declares to be right answers, from its solutions' `equivalent.toml`.
 
-        [[vector_quantize]]
+        [[squared_distance]]
         reason = "A square has no sign."
-        before = "distances = (z[:, None] - codebook).square().sum(-1)"
-        after = ["distances = (codebook - z[:, None]).square().sum(-1)"]
+        before = "return (a - b) ** 2"
+        after = ["return (b - a) ** 2"]
 
     Raises CourseError where the file is not like that.
     """
