@@ -145,10 +145,10 @@ def test_what_students_are_given_stays_as_it_is() -> None:
 
             def forward(self, x: Float[Tensor, "n+1"]) -> Float[Tensor, "n-1"]:
                 require(len(x) > 1, "x must be longer")
-                return x.to(x.device)
+                return g(*zip(x, x, strict=True), device=x.device)
     '''
     for mutant in _mutants(text, "F"):
-        for kept in ("1 + 1 - 1", "n + 1", '"n+1"', '"n-1"', "len(x) > 1", "x.to(x.device)"):
+        for kept in ("1 + 1 - 1", "n + 1", '"n+1"', '"n-1"', "len(x) > 1", "strict=True), device=x.device"):
             assert kept.replace('"', "'") in mutant.source.replace('"', "'"), mutant.after
 
 

@@ -48,6 +48,7 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
 }  # fmt: skip
 _COMMUTATIVE = set("transpose swapaxes maximum minimum max min add mul dot logaddexp hypot gcd".split())
 _KEPT_CALLS = set("range len zip enumerate list tuple dict set int str isinstance super print".split())
+_NO_MATHEMATICS = ("device", "strict")  # arguments that say where, or guard
 _TRANSPOSES = ("T", "mT", "H", "mH")
 _SHAPE = ("dtype", "device", "ndim", "shape")  # what does not depend on a tensor's values
 _LIKE = ("zeros_like", "ones_like", "empty_like", "full_like", "new_zeros", "new_ones", "new_tensor", "len")
@@ -250,6 +251,8 @@ def _places(parent: ast.AST, scope: _Scope, statement: ast.AST | None = None) ->
         if name == "func" and isinstance(node, ast.Name):
             continue  # what is called is changed with the call
         if isinstance(node, ast.expr) and _is_about_devices(node):
+            continue
+        if isinstance(node, ast.keyword) and node.arg in _NO_MATHEMATICS:
             continue
         inner = scope
         if isinstance(node, ast.FunctionDef):
@@ -468,7 +471,7 @@ def _changed_call(node: ast.Call, scope: _Scope) -> Iterator[Change]:
     for swapped in _swapped(node.args) if name not in _COMMUTATIVE else ():
         yield "swapped arguments", _with(node, args=swapped)
     for i, keyword in enumerate(node.keywords):
-        if keyword.arg not in (None, "device"):
+        if keyword.arg is not None and keyword.arg not in _NO_MATHEMATICS:
             yield "dropped argument", _with(node, keywords=node.keywords[:i] + node.keywords[i + 1 :])
     if name in _REDUCTIONS and len(node.args) > (0 if is_method else 1):
         yield "dropped argument", _with(node, args=node.args[:-1])

@@ -119,7 +119,7 @@ def numpys_linspace_and_scipys_slerp(z0, z1, n, spherical=False):
 
 def summary(layers, shape):
     """Rows as a printed summary has them: each layer's output shape and how many numbers it holds."""
-    rows, value = [(shape, 0)], torch.empty(1, *shape, device="meta")
+    rows, value = [(shape, 0)], torch.zeros(1, *shape)
     for layer in layers:
         value = layer.eval()(value)
         held = [t for t in layer.state_dict().values() if t.ndim]  # but the count of batches
@@ -132,7 +132,7 @@ def torchs_own_layers():
     def block(convolution, norm):
         return [convolution, norm, nn.LeakyReLU()]
 
-    with torch.device("meta"):
+    with torch.no_grad():
         down = [
             layer
             for channels in (3, 128, 128, 128)
