@@ -201,9 +201,9 @@ def test_a_right_answer_that_loses_a_point_is_told(course) -> None:
     root, week = course((1, 4), oracles_py=ORACLES.format(without="", fault=""))
     right = [s for s in right_answers(week, root) if s.exercise == "total"]
     assert [s.name for s in right] == ["in_a_loop", "with_numpy"]
-    assert judge_right(reseeded(week, 1, most=3), right) == (4, [])
+    assert judge_right(Bench(reseeded(week, 1, most=3)), right) == (4, [])
     wrong = Solution("total", "wrong", lambda x, scale: x.sum())
-    count, lost = judge_right(reseeded(week, 1, most=3), [wrong])
+    count, lost = judge_right(Bench(reseeded(week, 1, most=3)), [wrong])
     assert count == len(lost) == 2 and "wrong fails published" in lost[0]
 
 
@@ -212,7 +212,13 @@ def test_an_oracle_is_not_asked_what_it_cannot_answer(course) -> None:
         text = ORACLES.format(without=without, fault=".double()")
         root, week = course((1, 4), oracles_py=text)
         (oracle,) = [s for s in right_answers(week, root) if s.name == "with_numpy"]
-        assert len(judge_right(reseeded(week, 1, most=3), [oracle])[1]) == lost
+        assert len(judge_right(Bench(reseeded(week, 1, most=3)), [oracle])[1]) == lost
+
+
+def test_an_oracle_without_a_check_that_is_none_is_an_error(course) -> None:
+    root, week = course((1, 4), oracles_py=ORACLES.format(without=', without=["gradient"]', fault=""))
+    with pytest.raises(CourseError, match="with_numpy is without gradient, no check of total"):
+        right_answers(week, root)
 
 
 def test_guests_may_read_neither_oracles_nor_what_is_declared_equivalent() -> None:
@@ -268,5 +274,5 @@ def test_right_answers_lose_nothing_with_other_examples(tmp_path: Path, name: st
     for number in (1, 2):
         again = reseeded(week, number, most=1)
         again.cache = tmp_path
-        count, lost = judge_right(again, answers)
+        count, lost = judge_right(Bench(again), answers)
         assert count and lost == []

@@ -30,6 +30,7 @@ from autograder.calls import LocalSession
 from autograder.course import CourseError, Week, load_module, marked
 from autograder.exercises import Check, Exercise, Solution
 from autograder.judge import Bench
+from autograder.qualify import MOST_LEFT_OUT, qualify
 from autograder.quality.mutants import Mutant, module_of, mutants
 from autograder.traces import trace
 from autograder.trials import LocalReplayer, Trial
@@ -239,6 +240,11 @@ def right_answers(week: Week, root: Path) -> list[Solution]:
     oracles = marked(load_module(path), Solution) if path.is_file() else []
     for oracle in oracles:
         week.exercise(oracle.exercise)
+        unknown = sorted(set(oracle.without) - {c.name for c in week.checks_of(oracle.exercise)})
+        if unknown:
+            raise CourseError(
+                f"{path}: {oracle.name} is without {', '.join(unknown)}, no check of {oracle.exercise}"
+            )
     return [s for s in [*week.solutions, *oracles] if not s.is_mistake]
 
 
@@ -259,10 +265,10 @@ def reseeded(week: Week, number: int, most: int | None = None) -> Week:
 
 
 def judge_right(
-    week: Week, answers: Iterable[Solution], threads: Iterable[int] = THREADS
+    bench: Bench, answers: Iterable[Solution], threads: Iterable[int] = THREADS
 ) -> tuple[int, list[str]]:
     """How many judgements were made of right answers, and in words those that cost points."""
-    bench, count, lost = Bench(week), 0, []
+    count, lost = 0, []
     before = torch.get_num_threads()
     try:
         for answer in answers:
@@ -335,10 +341,10 @@ def measure(
         for measured in found.values():
             sort_out(measured, declared)
         tasks = [(name, number) for number in range(seeds) for name in found]
-        for measured, (count, lost) in each("right answers", _judge_right, tasks) if tasks else ():
+        for measured, (count, lost, odd) in each("right answers", _judge_right, tasks):
             right, of = measured.right
             measured.right = right + count - len(lost), of + count
-            measured.problems += lost
+            measured.problems += [*lost, *odd]
     return list(found.values())
 
 
@@ -350,8 +356,6 @@ def _begin() -> None:
 
 
 def _qualify(root: Path, week: str, exercise: str) -> tuple[tuple[int, int], list[str]]:
-    from autograder.qualify import qualify
-
     found = qualify(grading.bench(root, week).week, only=[exercise])
     good = [r.as_expected for r in found.rows] + [not c.problem for c in found.checks]
     return (sum(good), len(good)), found.exceptions
@@ -369,8 +373,14 @@ def _try_mutants(root: Path, week: str, exercise: str, numbers: Sequence[int]) -
         return [try_mutant(grading.bench(root, week), every[i]) for i in numbers]
 
 
-def _judge_right(root: Path, week: str, exercise: str, number: int) -> tuple[int, list[str]]:
+def _judge_right(root: Path, week: str, exercise: str, number: int) -> tuple[int, list[str], list[str]]:
+    """What `judge_right` says with other examples, and the checks that leave out too many of them."""
     loaded = grading.bench(root, week).week
     answers = [s for s in right_answers(loaded, root) if s.exercise == exercise]
-    count, lost = judge_right(reseeded(loaded, number), answers)
-    return count, [f"with examples of seed {number}, {line}" for line in lost]
+    bench = Bench(reseeded(loaded, number))
+    count, lost = judge_right(bench, answers)
+    materials = [bench.material(c) for c in bench.week.checks_of(exercise)]
+    few = [m for m in materials if len(m.left_out) > MOST_LEFT_OUT * len(m.trials)]
+    odd = [f"{m.check.name} leaves out {len(m.left_out)} of {len(m.trials)}" for m in few]
+    seed = f"with examples of seed {number}, "
+    return count, [seed + line for line in lost], [seed + line for line in odd]
