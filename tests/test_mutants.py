@@ -152,6 +152,11 @@ def test_what_students_are_given_stays_as_it_is() -> None:
             assert kept.replace('"', "'") in mutant.source.replace('"', "'"), mutant.after
 
 
+def test_what_is_moved_to_a_device_changes_and_the_move_does_not() -> None:
+    assert _after("return a.exp().to(b.device)") >= {"return a.to(b.device)", "return a.expm1().to(b.device)"}
+    assert not _after("return a.exp().to(b.device)") & {"return a.exp()", "return a.exp().to(b)"}
+
+
 def test_helpers_change_with_what_calls_them_and_other_exercises_do_not() -> None:
     text = """
         def other(a):

@@ -250,7 +250,7 @@ def _places(parent: ast.AST, scope: _Scope, statement: ast.AST | None = None) ->
             continue
         if name == "func" and isinstance(node, ast.Name):
             continue  # what is called is changed with the call
-        if isinstance(node, ast.expr) and _is_about_devices(node):
+        if isinstance(node, ast.Attribute) and node.attr == "device":
             continue
         if isinstance(node, ast.keyword) and node.arg in _NO_MATHEMATICS:
             continue
@@ -260,7 +260,8 @@ def _places(parent: ast.AST, scope: _Scope, statement: ast.AST | None = None) ->
         elif name == "slice" or isinstance(node, ast.Compare) or _is_call_of(node, "detach"):
             inner = replace(scope, detachable=frozenset())  # no gradient goes through there
         own = node if isinstance(node, ast.stmt) else statement
-        if own is not None and isinstance(node, (ast.expr, ast.stmt, ast.comprehension, ast.keyword)):
+        changeable = isinstance(node, (ast.expr, ast.stmt, ast.comprehension))
+        if own is not None and changeable and not _moves_to_a_device(node):
             yield _Place(parent, name, index, node, own, inner)
         if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
             continue  # -1 is one number
@@ -300,18 +301,11 @@ def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _is_about_devices(node: ast.expr) -> bool:
-    """`x.device`, or a call that only moves something there."""
-    if isinstance(node, ast.Attribute) and node.attr == "device":
-        return True
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "to"
-        and len(node.args) == 1
-        and isinstance(node.args[0], ast.Attribute)
-        and node.args[0].attr == "device"
-    )
+def _moves_to_a_device(node: ast.AST) -> bool:
+    """A call `v.to(x.device)`, which makes no difference here."""
+    if not (isinstance(node, ast.Call) and _name_of(node) == "to" and len(node.args) == 1):
+        return False
+    return isinstance(node.args[0], ast.Attribute) and node.args[0].attr == "device"
 
 
 def _attributes(definition: ast.ClassDef) -> dict[str, str]:
