@@ -9,7 +9,7 @@ export MKL_NUM_THREADS := 1
 # nbgrader calls alembic by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-nbgrader docs lint fuzz qualify bench install clean
+.PHONY: demo test test-nbgrader docs lint fuzz qualify quality bench install clean
 
 install: $(READY)
 
@@ -44,6 +44,11 @@ fuzz: $(READY)
 
 qualify: $(READY)
 	$(BIN)/autograder qualify all
+
+# Mutants of the references, and right answers on twenty other corpora; docs/quality.md is made of what it finds.
+# WEEKS="6 7" measures these alone.
+quality: $(READY)
+	$(BIN)/autograder quality $(WEEKS) --out docs/quality.md
 
 bench: $(READY)
 	$(BIN)/python benchmarks/guest.py

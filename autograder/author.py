@@ -33,7 +33,7 @@ from autograder.domains import (
     uniform,
     unit,
 )
-from autograder.exercises import Assignment, accepted, check, exercise, mistake
+from autograder.exercises import Assignment, accepted, check, exercise, mistake, oracle
 from autograder.statistics import uniform_counts
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "mistake",
     "number",
     "optional",
+    "oracle",
     "positive",
     "probability",
     "probe",

@@ -586,6 +586,89 @@ def _print_matrix(report: Qualification) -> None:
 
 
 @main.command()
+@click.argument("weeks", nargs=-1)
+@click.option("--exercise", multiple=True, help="Only this exercise (may be repeated).")
+@click.option(
+    "--seeds",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="How many other corpora right answers are judged on.",
+)
+@click.option(
+    "--list", "listed", is_flag=True, help="List also the mutants that properties alone don't catch."
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what was found into this Markdown file, a section per week; other weeks' sections stay.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="Processes at work. Default: one per processor."
+)
+@COURSE
+def quality(
+    weeks: tuple[str, ...],
+    exercise: tuple[str, ...],
+    seeds: int,
+    listed: bool,
+    out: Path | None,
+    jobs: int | None,
+    course: Path | None,
+) -> None:
+    """Measure the checks of WEEKS (default: all): do they catch mutants of the references, and nobody right?
+
+    Exit code 1 if a known answer is not judged as it should be, if of a week fewer than 99 in 100 mutants
+    lose points, or if a right answer loses one.
+
+    \b
+    Example: autograder quality week07_vae --exercise elbo --seeds 2
+    """
+    import os
+
+    from rich.console import Console
+
+    from autograder.quality import document
+    from autograder.quality.measure import measure
+
+    found = _course(course)
+    names = [found.resolve(w) for w in weeks] or found.names
+    if exercise and (len(names) > 1 or out):
+        raise click.UsageError("--exercise is for one week, and not with --out: a section is of a whole week")
+    good = True
+    for name in names:
+        week = found.week(name)
+        chosen = [week.exercise(e) for e in exercise] or week.exercises
+        with _measuring(name) as progress:
+            results = measure(found.root, week, chosen, seeds, jobs or os.cpu_count() or 1, progress)
+        document.show(Console(), name, results, listed)
+        good = good and document.is_good(results)
+        if out:
+            old = out.read_text(encoding="utf-8") if out.is_file() else ""
+            write_atomically(out, document.updated(old, name, results, seeds))
+    if not good:
+        raise SystemExit(LOST)
+
+
+@contextlib.contextmanager
+def _measuring(week: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar of several jobs, one after another."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, Any] = {}
+
+        def advance(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(f"{week}: {what}", total=total)
+            progress.update(tasks[what], completed=done, total=total)
+
+        yield advance
+
+
+@main.command()
 @COURSE
 def doctor(course: Path | None) -> None:
     """Say what works on this machine, and how guests are confined.

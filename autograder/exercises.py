@@ -122,12 +122,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Solution:
-    """A known answer to an exercise; `sentence` is the misunderstanding behind a wrong one."""
+    """A known answer to an exercise; `sentence` is the misunderstanding behind a wrong one.
+
+    `without` names the checks that an answer made of somebody else's code can't be asked.
+    """
 
     exercise: str
     name: str
     function: Callable[..., Any]
     sentence: str | None = None
+    without: tuple[str, ...] = ()
 
     @property
     def is_mistake(self) -> bool:
@@ -197,6 +201,23 @@ def accepted(exercise: str) -> Callable[[Any], Any]:
 
     def mark(function: Any) -> Any:
         function.__autograder__ = Solution(exercise, function.__name__, function)
+        return function
+
+    return mark
+
+
+def oracle(exercise: str, *, without: Sequence[str] = ()) -> Callable[[Any], Any]:
+    """Mark a function or class, made of an implementation by others, as a right answer to `exercise`.
+
+    Its errors earn no tolerance: `autograder quality` has it judged as a student's answer would be.
+
+    Args:
+        exercise: the exercise that it answers.
+        without: checks that it is not asked, such as "gradients" where it does not compute with torch.
+    """
+
+    def mark(function: Any) -> Any:
+        function.__autograder__ = Solution(exercise, function.__name__, function, without=tuple(without))
         return function
 
     return mark

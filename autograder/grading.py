@@ -315,7 +315,8 @@ def own_zygote(level: Level | None = None, secrets: tuple[Path, ...] = ()) -> Zy
 def secret_files(root: Path, week: str) -> list[Path]:
     """What no guest may read of a course: its seed, a week's checks, known answers and references."""
     folders = (root / "assignments" / week, root / "solutions" / week, root / "reference_impl")
-    return [root / CONFIG, *(path for folder in folders for path in sorted(folder.glob("*.py")))]
+    found = (path for folder in folders for kind in ("*.py", "*.toml") for path in sorted(folder.glob(kind)))
+    return [root / CONFIG, *found]
 
 
 def grade_all(

@@ -267,7 +267,7 @@ def _guards(owner: ast.AST) -> Iterator[tuple[Any, str | None]]:
     """The statements that only guard the domain, each with what stands in their place."""
     for _, block in ast.iter_fields(owner):
         nodes = [node for node in block if isinstance(node, ast.AST)] if isinstance(block, list) else []
-        guards = [node for node in nodes if _is_guard(node)]
+        guards = [node for node in nodes if is_guard(node)]
         for node in nodes:
             if node not in guards:
                 yield from _guards(node)
@@ -275,9 +275,9 @@ def _guards(owner: ast.AST) -> Iterator[tuple[Any, str | None]]:
                 yield node, "pass" if guards == nodes and node is guards[0] else None
 
 
-def _is_guard(node: ast.AST) -> bool:
+def is_guard(node: ast.AST) -> bool:
     if isinstance(node, ast.If | ast.For | ast.With):
-        return all(map(_is_guard, [*node.body, *getattr(node, "orelse", [])]))
+        return all(map(is_guard, [*node.body, *getattr(node, "orelse", [])]))
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Call)

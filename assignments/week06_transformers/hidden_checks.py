@@ -119,6 +119,12 @@ def turns_slower_from_pair_to_pair(sinusoidal_positional_encoding, dtype):
     close(table[:, 1::2], angle.cos())
 
 
+@check("sinusoidal_positional_encoding", points=1, examples=1)
+def is_in_single_precision_unless_told(sinusoidal_positional_encoding, n, dim):
+    """Where no dtype is given, the table is float32."""
+    equal(str(sinusoidal_positional_encoding(n, dim).dtype), "torch.float32")
+
+
 @check("feed_forward", points=1, examples=FEW)
 def grows_in_proportion(feed_forward, x, w1, b1, w2, b2):
     """The ReLU has no scale: 16 times x, b1 and b2 give 16 times the result, exactly."""

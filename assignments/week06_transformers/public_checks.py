@@ -28,7 +28,7 @@ def gives_the_worked_weights(attention_weights, dtype):
     """With d_k = 4 the query (2 ln 3, 0, 0, 0) scores ln 3 and 0 with two keys: weights 3/4 and 1/4."""
     q = torch.tensor([[2 * math.log(3), 0.0, 0.0, 0.0]], dtype=dtype)
     k = torch.eye(4, dtype=dtype)[:2]
-    close(attention_weights(q, k, None), torch.tensor([[0.75, 0.25]], dtype=dtype))
+    close(attention_weights(q, k), torch.tensor([[0.75, 0.25]], dtype=dtype))
     close(attention_weights(q, k, torch.tensor([[False, True]])), torch.tensor([[0.0, 1.0]], dtype=dtype))
 
 
@@ -66,7 +66,7 @@ def averages_the_values(scaled_dot_product_attention, q, k, v, mask):
 def gives_each_query_a_value(cross_attention, x_q, x_kv, w_q, w_k, w_v):
     """With w_k = 0 all weights are 1 / m: each of the n queries gets the mean of the m values, d_v wide."""
     mean = (x_kv @ w_v).mean(-2, keepdim=True).expand(*x_q.shape[:-1], w_v.shape[-1])
-    close(cross_attention(x_q, x_kv, w_q, torch.zeros_like(w_k), w_v, None), mean)
+    close(cross_attention(x_q, x_kv, w_q, torch.zeros_like(w_k), w_v), mean)
 
 
 @check("cross_attention", points=1, examples=FEW)
@@ -239,4 +239,4 @@ def takes_the_mean_of_the_memory(DecoderBlock, dim, n_heads, hidden, state, x, m
     """With c_k = 0 every token takes the mean of memory c_v c_o, and, with w_o, w2 and b2 zero, no more."""
     silent = {n: 0 * t if n in ("w_o", "w2", "b2", "c_k") else t for n, t in state.items()}
     mean = (memory @ state["c_v"] @ state["c_o"]).mean(1, keepdim=True)
-    close(DecoderBlock(dim, n_heads, hidden).load(silent)(x, memory, None), x + mean)
+    close(DecoderBlock(dim, n_heads, hidden).load(silent)(x, memory), x + mean)

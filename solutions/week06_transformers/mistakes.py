@@ -626,6 +626,12 @@ def sines_then_cosines(n, dim, dtype=torch.float32):
     return torch.cat([angle.sin(), angle.cos()], -1).to(dtype)
 
 
+@mistake("sinusoidal_positional_encoding", "Where no dtype is given, the table is float32.")
+def double_unless_told(n, dim, dtype=torch.float64):
+    angle = _angles(n, dim)
+    return _interleaved(angle.sin(), angle.cos(), dtype)
+
+
 @mistake("sinusoidal_positional_encoding", "Sine and cosine have changed places: column 0 is a sine.")
 def cosine_first(n, dim, dtype=torch.float32):
     angle = _angles(n, dim)
