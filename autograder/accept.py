@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 import dis
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ class _Statement:
 
 
 def written(week: Week, exercise: str, submission: Submission, report: Report, beside: str = EMPTY) -> str:
-    """The answer in a submission, as source for accepted.py; without names of people, comments, docstrings.
+    """The answer in a submission, as source for accepted.py: its code, without comments and docstrings.
 
     What it needs of the notebook comes along. Other exercises that it calls are the student's own where they
     got full marks, and the references elsewhere.
@@ -59,13 +60,13 @@ def written(week: Week, exercise: str, submission: Submission, report: Report, b
     Raises:
         CourseError: it can't be taken out of the notebook; says what is in the way.
     """
-    name = f"from_report_{submission.digest[:8]}"
-    if any(s.name == name and s.exercise == exercise for s in week.solutions):
+    name = f"{exercise.lower()}_from_report_{submission.digest[:8]}"
+    if any(s.name == name for s in week.solutions):
         raise CourseError(f"{name} is among the accepted answers of {week.name} already")
     right = {e.name for e in report.exercises if e.status == "passed"}
     ours = set(week.references) - right - {exercise}
     parts = _parts(submission, exercise, ours)
-    used = sorted(ours.intersection(*[set().union(*(p.needs for p in parts))]))
+    used = sorted(ours.intersection(n for p in parts for n in p.needs))
     imports = [ast.parse(f"from {week.references[n].__module__} import {n}").body[0] for n in used]
     imports += [p.tree for p in parts if isinstance(p.tree, (ast.Import, ast.ImportFrom))]
     there = {ast.unparse(s) for s in ast.parse(beside).body}
@@ -154,7 +155,7 @@ def _binding(statements: Sequence[_Statement], name: str) -> Iterator[int]:
 
 
 @dataclass
-class Trial:
+class Tried:
     """What became of an answer, and how the course would change.
 
     `against` says why it can't be accepted, if it can't. `widened` has by check the largest factor by which
@@ -171,7 +172,7 @@ def accepted_file(week: Week) -> Path:
     return week.folder.parent.parent / "solutions" / week.name / "accepted.py"
 
 
-def accept(week: Week, exercise: str, answer: str) -> Trial:
+def accept(week: Week, exercise: str, answer: str) -> Tried:
     """Add an answer to a week's accepted.py, if it is right: the course stays as it is where it is not.
 
     The answer is run in this process, as all known answers are.
@@ -183,7 +184,7 @@ def accept(week: Week, exercise: str, answer: str) -> Trial:
     """
     path = accepted_file(week)
     text = path.read_text(encoding="utf-8") if path.is_file() else EMPTY
-    if IMPORT not in text:
+    if not re.search(r"^from autograder\.author import .*\baccepted\b", text, re.MULTILINE):
         raise CourseError(f"{path}: add a line `{IMPORT}`")
     text = f"{text.rstrip()}\n\n\n{answer}"
     with tempfile.TemporaryDirectory(prefix="accept-") as scratch:
@@ -195,25 +196,25 @@ def accept(week: Week, exercise: str, answer: str) -> Trial:
         own, new = (w.cache / week.name / exercise for w in (week, changed))
         if own.is_dir():
             shutil.copytree(own, new)
-        trial = _tried(week, changed, exercise, answers[-1])
-        if not trial.against:
+        tried = _tried(week, changed, exercise, answers[-1])
+        if not tried.against:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             shutil.copytree(new, own, dirs_exist_ok=True)  # what was earned need not be earned again
-    return trial
+    return tried
 
 
-def _tried(week: Week, changed: Week, exercise: str, answer: Solution) -> Trial:
+def _tried(week: Week, changed: Week, exercise: str, answer: Solution) -> Tried:
     """Judge an answer by the checks as they would be with it, and qualify the exercise."""
     ready = Bench(changed)
     result = ready.judge_exercise(exercise, LocalReplayer(ready.namespace(answer)))
     if result.score < result.max_score:
         lost = [c.name for c in result.checks if c.points < c.max_points]
-        return Trial([f"it loses {', '.join(lost)} also by its own tolerances"], result, {})
+        return Tried([f"it loses {', '.join(lost)} also by its own tolerances"], result, {})
     found = qualify(changed, only=[exercise]).exceptions
     before = qualify(week, only=[exercise]).exceptions if found else []
     against = [e for e in found if e not in before]
-    return Trial(against, result, {} if against else dict(_widened(Bench(week), ready, exercise)))
+    return Tried(against, result, {} if against else dict(_widened(Bench(week), ready, exercise)))
 
 
 def _widened(before: Bench, after: Bench, exercise: str) -> Iterator[tuple[str, float]]:

@@ -664,16 +664,17 @@ def accept(
     if not yes and not click.confirm("Run it and, if it is right, add it?", err=True):
         raise SystemExit(LOST)
     click.echo(f"qualifying {exercise} with it ...", err=True)
-    trial = accepting.accept(week, exercise, answer)
-    if trial.against:
+    tried = accepting.accept(week, exercise, answer)
+    if tried.against:
         click.echo("It is not accepted, and nothing was changed:")
-        for reason in trial.against:
+        for reason in tried.against:
             click.echo(f"  {plain(reason, 2000)}")
-        if trial.result.score < trial.result.max_score:
-            click.echo(exercise_text(trial.result))
+        if tried.result.score < tried.result.max_score:
+            click.echo(exercise_text(tried.result))
+            click.echo("If you are sure that it is right, a check asks too much, or the reference is wrong.")
         raise SystemExit(LOST)
     click.echo(f"It is right, and now in {path}.")
-    for name, factor in trial.widened.items():
+    for name, factor in tried.widened.items():
         click.echo(f"  {name}: tolerances are up to {factor:.3g} times as wide")
     click.echo("Who lost points by the same checks, and is to be graded again:")
     for other, theirs in accepting.affected(found, exercise, load(reports or report.parent)[0]):

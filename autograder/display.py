@@ -122,18 +122,12 @@ def exercise_text(result: ExerciseResult) -> str:
     return plain("\n".join(lines), 20_000)
 
 
-def check_text(result: ExerciseResult, check: CheckResult, alone: bool = True) -> str:
-    """One check that lost points as plain text: first what is wrong, then all that explains it.
-
-    Args:
-        alone: say also what was asked, and what is known of the whole exercise.
-    """
+def check_text(result: ExerciseResult, check: CheckResult) -> str:
+    """One check that lost points as plain text: first what is wrong, then all that explains it."""
     lost = f"{number(check.points)} of {number(check.max_points)} points"
-    lines = [remark(check) or lost]
-    if alone:
-        lines.append(f"  ✗ {sentence(check.title)} ({lost})")
-        lines += [f"  What probably went wrong: {result.misconception}"] if result.misconception else []
-        lines += [f"  Note: {capital(note)}" for note in result.notes]
+    lines = [remark(check) or lost, f"  ✗ {sentence(check.title)} ({lost})"]
+    lines += [f"  What probably went wrong: {result.misconception}"] if result.misconception else []
+    lines += [f"  Note: {capital(note)}" for note in result.notes]
     return plain("\n".join([*lines, *_example_lines(check)]), 20_000)
 
 

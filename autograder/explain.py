@@ -1,7 +1,7 @@
 """A regrade request answered in words: what an exercise was asked, with what inputs, and what came out.
 
-What came out is told from the report, what was asked from the course (or from the checks that students have):
-examples and tolerances are the same for everyone.
+What came out is told from the report, what was asked from the course: examples and tolerances are the same
+for everyone.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from autograder.calls import CallFailed
 from autograder.closeness import FACTOR
 from autograder.collect import find_submissions
 from autograder.confinement import Level
-from autograder.course import CourseError, checks_key
-from autograder.display import check_text
+from autograder.course import CourseError
 from autograder.exercises import Check
-from autograder.grading import bounded_memory, examination
+from autograder.grading import bounded_memory, examination, versions
 from autograder.guests import Zygote
 from autograder.judge import Bench, explain
-from autograder.pages import SYMBOLS, capital, number, plain, points, sentence, status
+from autograder.pages import SYMBOLS, capital, number, plain, points, remark, sentence, status
 from autograder.probes import Probe
-from autograder.results import PASSED, CheckResult, ExerciseResult, Report
+from autograder.results import PASSED, CheckResult, Counterexample, ExerciseResult, Report
 from autograder.submissions import Submission, read_submission
 from autograder.trials import Outcome
 
@@ -80,12 +79,8 @@ def _changed(report: Report, ready: Bench | None) -> Iterator[str]:
         yield "There is no course here, so that nothing can be said of the inputs: name it with --course DIR."
     elif ready.corpus_id(tuple(report.tiers)) != report.corpus:
         yield "The examples have changed since then: what is said of inputs here is as it is now."
-    elif ready.can_shrink and report.versions.get("checks", "") != _checks_key(ready):
+    elif versions(ready).get("checks") != report.versions.get("checks"):
         yield "Checks, references or known answers have changed since then: tolerances may have, too."
-
-
-def _checks_key(ready: Bench) -> str:
-    return checks_key(str(ready.week.folder.parent.parent), ready.week.name)
 
 
 def _checks(result: ExerciseResult, ready: Bench | None) -> Iterator[str]:
@@ -98,10 +93,18 @@ def _checks(result: ExerciseResult, ready: Bench | None) -> Iterator[str]:
             yield from _indented(_material(ready, own), 2)
         elif ready is not None:
             yield "  There is no such check now."
-        if check.verdict == PASSED and check.points == check.max_points:
-            yield "  What came out: right on all of them."
-        else:
-            yield f"  What came out: {check_text(result, check, alone=False)}"
+        came = remark(check) or ("right on all of them." if check.verdict == PASSED else check.verdict)
+        yield f"  What came out: {came}"
+        if check.counterexample:
+            yield from _example(check.counterexample)
+
+
+def _example(example: Counterexample) -> Iterator[str]:
+    if example.expected:
+        yield f"    expected  {example.expected}"
+    yield f"    got       {example.got}"
+    yield "  The smallest input found on which it fails:"
+    yield from _indented(iter(["", *example.code.splitlines()]), 4)
 
 
 def _check_of(ready: Bench | None, exercise: str, result: CheckResult) -> Check | None:
@@ -129,8 +132,8 @@ def _material(ready: Bench, check: Check) -> Iterator[str]:
     allowed = [t.absolute for t in earned if not t.left_out and t.absolute]
     if allowed:
         yield (
-            f"A right answer may be off by {min(allowed):.2g} to {max(allowed):.2g}, depending on the "
-            f"example: {FACTOR:g} times what rounding does to the reference and the accepted answers."
+            f"Besides its last digits, a right answer may be off by {min(allowed):.2g} to {max(allowed):.2g},"
+            f" depending on the example: {FACTOR:g} times what rounding does to known right answers."
         )
 
 

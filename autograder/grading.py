@@ -212,11 +212,11 @@ def _empty_report(ready: Bench, submission: Submission, level: Level, tier: str)
         tiers=list(tiers),
         confinement={"box": level.box, "seal": level.seal},
         corpus=ready.corpus_id(tiers),
-        versions=_versions(ready),
+        versions=versions(ready),
     )
 
 
-def _versions(ready: Bench) -> dict[str, str]:
+def versions(ready: Bench) -> dict[str, str]:
     """Of the programs that decide about marks, and of the course's checks."""
     found = {"autograder": __version__, "python": platform.python_version(), "torch": torch.__version__}
     root = ready.week.folder.parent.parent

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 from autograder.grading import bench, grade_submission
@@ -160,3 +162,13 @@ def grade(course: Path, folder: Path, zygote: Zygote) -> Path:
         report = grade_submission(bench(course, WEEK), read_submission(path, WEEK), zygote)
         (folder / "reports" / f"{student}.json").write_text(report.to_json())
     return folder / "reports"
+
+
+def documented(page: Path) -> list[list[str]]:
+    """The commands of a page's first block, as words, with this course's names in the place of week 7's."""
+    block = re.search(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    assert block is not None
+    lines = [line.partition("  # ")[0] for line in block[1].splitlines()]
+    for name, own in {"week07_vae": WEEK, "elbo": "squared_error"}.items():
+        lines = [line.replace(name, own) for line in lines]
+    return [shlex.split(line) for line in lines]

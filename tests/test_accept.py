@@ -14,6 +14,8 @@ from autograder.cli import main
 from autograder.course import Course, CourseError
 from autograder.results import ExerciseResult, Report
 from autograder.submissions import read_submission
+from tests import small_course
+from tests.conftest import ROOT
 from tests.small_course import HALF, ROUNDABOUT, SQUARED, WEEK
 
 
@@ -45,13 +47,11 @@ def test_a_right_answer_is_added_and_passes_from_then_on(
     assert "bob: 0 of 7 in squared_error (a known mistake: You add the squares up" in affected
 
     text = _accepted(course).read_text()
-    assert '@accepted("squared_error")\ndef from_report_' in text
+    assert '@accepted("squared_error")\ndef squared_error_from_report_' in text
     assert "cleo" not in text and "a person with a name" not in text and "a remark" not in text
     week = Course.load(course).week(WEEK)
     names = [s.name for s in week.solutions_of("squared_error", mistakes=False)]
-    assert len(names) == 2 and names[0] == "by_torch" and names[1].startswith("from_report_")
-
-    from tests import small_course
+    assert len(names) == 2 and names[0] == "by_torch" and names[1].startswith("squared_error_from_report_")
 
     (tmp_path / "again").mkdir()
     again = small_course.grade(course, tmp_path / "again", clean_zygote)
@@ -106,6 +106,30 @@ def test_full_marks_need_no_accepting(course: Path, small_reports: Path) -> None
     assert result.exit_code == 2 and "nothing to accept" in result.output
 
 
+def test_what_the_documentation_says_works(
+    course: Path, small_reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the request to the list of what changed, in the order of the page."""
+    shutil.copytree(small_reports.parent, course, dirs_exist_ok=True)
+    (course / "submitted" / "cleo.py").rename(course / "submitted" / "ada.py")
+    report = Report.load(course / "reports" / "cleo.json")
+    report.student = "ada"
+    (course / "reports" / "ada.json").write_text(report.to_json())
+    (course / "reports" / "cleo.json").unlink()
+    monkeypatch.chdir(course)
+    said = {}
+    for program, name, *arguments in small_course.documented(ROOT / "docs" / "regrading.md"):
+        assert program == "autograder"
+        arguments += ["--jobs", "1"] if name == "grade" else []
+        result = CliRunner().invoke(main, [name, *arguments], input="y\n" if name == "accept" else None)
+        said[name, "--replay" in arguments] = (result.exit_code, result.output)
+    outputs = {key: output for key, (_, output) in said.items()}
+    assert [code for code, _ in said.values()] == [0, 0, 0, 1, 1], outputs
+    assert "Run again now: 0 of 7" in outputs["explain", True]
+    assert "Run again now" not in outputs["explain", False]
+    assert "ada: 6 of 13 → 13 of 13" in outputs["compare", False]
+
+
 # Taking an answer out of a notebook
 
 
@@ -125,7 +149,7 @@ def _called(text: str, *arguments: object) -> object:
     """What the answer gives in a file like accepted.py."""
     space: dict[str, object] = {}
     exec(f"{EMPTY}\n{text}", space)
-    answer = next(v for n, v in space.items() if n.startswith("from_report_"))
+    answer = next(v for n, v in space.items() if "_from_report_" in n)
     assert answer.__autograder__.exercise in ("squared_error", "half_error")
     return answer(*arguments)  # type: ignore[operator]
 
@@ -164,7 +188,7 @@ def test_a_plain_function_is_written_as_one(small: Path, tmp_path: Path) -> None
     text = _written(small, tmp_path, source, "squared_error", beside=beside)
     lines = text.splitlines()
     assert lines[0] == '@accepted("squared_error")'
-    assert lines[1].startswith("def from_report_") and lines[1].endswith("(x, y):")
+    assert lines[1].startswith("def squared_error_from_report_") and lines[1].endswith("(x, y):")
     assert lines[2].startswith('    """Right, and rejected once: ')
     assert lines[3:] == ["    import math", "    return torch.mean((x - y) ** math.e)"]
 

@@ -195,6 +195,24 @@ def test_xdist_gives_the_same(run, right: str, wrong: str) -> None:
     assert all(len(found) == 1 for found in workers.values()), workers  # a notebook is run once
 
 
+DOCUMENTED = small_course.documented(ROOT / "docs" / "pytest.md")
+
+
+@pytest.mark.parametrize("command", DOCUMENTED, ids=" ".join)
+def test_what_the_documentation_says_works(run, pytester: pytest.Pytester, command: list[str]) -> None:
+    """Ada's answer is right, and so is all of the class'."""
+    source = notebook(SQUARED, HALF)
+    pytester.makefile(".ipynb", ada=source)
+    folder = pytester.mkdir("submitted")
+    for student in ("bob", "eve"):
+        (folder / f"{student}.ipynb").write_text(source)
+    program, *arguments = command
+    distributed = "-n" in arguments
+    result = run(*arguments, *(["-p", "xdist"] if distributed else []), own_process=distributed)
+    assert program == "pytest" and result.ret == 0
+    assert result.parseoutcomes()["passed"] > 0
+
+
 def test_students_bundles_will_do(pytester: pytest.Pytester, small: Path, right: str, run) -> None:
     stubs = "".join(f"def {name}(x, y):\n    raise NotImplementedError\n\n" for name in CHECKS)
     path = pytester.path / f"{WEEK}.checks"
