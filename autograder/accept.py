@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autograder import forbidden
-from autograder.course import CourseError, Week, load_module, marked
+from autograder.course import CourseError, Week, checks_key, load_module, marked
 from autograder.exercises import Solution
 from autograder.explain import exercise_of
+from autograder.grading import bench
 from autograder.judge import Bench
 from autograder.qualify import qualify
 from autograder.results import FAILED, ExerciseResult, Report
@@ -201,6 +202,8 @@ def accept(week: Week, exercise: str, answer: str) -> Tried:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             shutil.copytree(new, own, dirs_exist_ok=True)  # what was earned need not be earned again
+            bench.cache_clear()
+            checks_key.cache_clear()
     return tried
 
 

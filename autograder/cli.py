@@ -676,6 +676,12 @@ def accept(
     click.echo(f"It is right, and now in {path}.")
     for name, factor in tried.widened.items():
         click.echo(f"  {name}: tolerances are up to {factor:.3g} times as wide")
+    callers = [e.name for e in week.exercises if exercise in e.uses]
+    if callers:
+        click.echo(
+            "What calls it was excused as long as it was rejected: once the class is graded again, "
+            f"{', '.join(callers)} may need the same."
+        )
     click.echo("Who lost points by the same checks, and is to be graded again:")
     for other, theirs in accepting.affected(found, exercise, load(reports or report.parent)[0]):
         score = f"{number(theirs.score)} of {number(theirs.max_score)}"

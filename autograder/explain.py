@@ -115,7 +115,7 @@ def _check_of(ready: Bench | None, exercise: str, result: CheckResult) -> Check 
 
 
 def _indented(lines: Iterator[str], columns: int) -> Iterator[str]:
-    return (" " * columns + line for line in lines)
+    return ((" " * columns + line).rstrip() for line in lines)
 
 
 def _material(ready: Bench, check: Check) -> Iterator[str]:

@@ -66,6 +66,13 @@ def test_a_right_answer_is_added_and_passes_from_then_on(
     once_more = _run(small_reports / "cleo.json", "squared_error", "--course", course, "--yes")
     assert once_more.exit_code == 2 and "already" in once_more.output
 
+    # What calls it was excused until now, and needs the same room.
+    assert "half_error may need the same" in result.output
+    reports = [Report.load(folder / "cleo.json").exercises[1] for folder in (small_reports, again)]
+    assert [e.score for e in reports] == [6, 0]
+    caller = _run(again / "cleo.json", "half_error", "--course", course, "--yes")
+    assert caller.exit_code == 0 and "d = moved(x) - moved(y)" in caller.output, caller.output
+
 
 def test_a_wrong_answer_is_shown_and_nothing_changes(course: Path, small_reports: Path) -> None:
     before = {p: p.read_bytes() for p in course.rglob("*") if p.is_file()}
@@ -127,7 +134,7 @@ def test_what_the_documentation_says_works(
     assert [code for code, _ in said.values()] == [0, 0, 0, 1, 1], outputs
     assert "Run again now: 0 of 7" in outputs["explain", True]
     assert "Run again now" not in outputs["explain", False]
-    assert "ada: 6 of 13 → 13 of 13" in outputs["compare", False]
+    assert "squared_error, agrees (hidden): 0 of 2 → 2 of 2" in outputs["compare", False]
 
 
 # Taking an answer out of a notebook
