@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -67,7 +68,8 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
     if paths:
         _refuse_foreign_settings(config)
     if paths and getattr(option, "numprocesses", None) and option.dist == "no":
-        option.dist = "loadscope" if len(paths) == 1 and Path(paths[0]).is_file() else "loadfile"
+        alone = len(paths) == 1 and paths[0].lower().endswith((".ipynb", ".py"))
+        option.dist = "loadscope" if alone else "loadfile"
     return (yield)
 
 
@@ -77,7 +79,8 @@ def _refuse_foreign_settings(config: pytest.Config) -> None:
     Words that don't begin with a dash are paths to it before it knows the options, and a student's pytest.ini
     can name plugins to import.
     """
-    words, here = [str(w) for w in config.invocation_params.args], config.invocation_params.dir
+    here = config.invocation_params.dir
+    words = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *map(str, config.invocation_params.args)]
     for option, path in itertools.pairwise(words):
         folder = (here / path) if (here / path).is_dir() else (here / path).parent
         if option == "--submission" and folder.resolve() != here.resolve():

@@ -123,7 +123,9 @@ def test_collecting_runs_no_student_code(run, pytester: pytest.Pytester) -> None
     assert not mark.exists()
 
 
-def test_settings_of_a_student_are_not_read(run, pytester: pytest.Pytester) -> None:
+def test_settings_of_a_student_are_not_read(
+    run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pytest.ini can have anything imported: paths that pytest would take for its own are refused."""
     mark = pytester.path / "was-run"
     folder = pytester.mkdir("ada")
@@ -133,9 +135,23 @@ def test_settings_of_a_student_are_not_read(run, pytester: pytest.Pytester) -> N
     run("--submission=ada/work.py", "-k", "agrees").assert_outcomes(passed=2, deselected=9)
     assert not mark.exists()
     (folder / "pytest.ini").unlink()
-    result = run("--submission", "ada/work.py")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*write --submission=ada/work.py, with =*"])
+    refused = [run("--submission", "ada/work.py")]
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--submission ada/work.py")
+    for result in [*refused, run()]:
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*write --submission=ada/work.py, with =*"])
+
+
+def test_names_of_students_are_harmless(run, pytester: pytest.Pytester) -> None:
+    """They are what names of tests are made of."""
+    folder = pytester.mkdir("class")
+    for name in ("=1+1 [a-b]", "Zoë::x", "%41\x1b[2J"):
+        (folder / f"{name}.py").write_text(SQUARED + HALF)
+    result = run(f"--submission={folder}", "-k", "agrees", "--junitxml=report.xml", "-v")
+    result.assert_outcomes(passed=6, deselected=27)
+    result.stdout.fnmatch_lines(["*=1+1 [[]a-b[]]::half_error::agrees[[]hidden[]] PASSED*", "*Zoë__x::*"])
+    result.stdout.no_fnmatch_line("*\x1b*")
+    assert len(ET.parse(pytester.path / "report.xml").getroot().findall(".//testcase")) == 6
 
 
 def test_x_stops_at_the_first_loss(run, wrong: str) -> None:

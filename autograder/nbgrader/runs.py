@@ -7,6 +7,7 @@ judge's verdict.
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import json
