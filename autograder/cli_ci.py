@@ -194,7 +194,7 @@ def _by_course(
     from autograder import ci as work
     from autograder import cli
     from autograder.collect import Entry
-    from autograder.grading import grade_entry
+    from autograder.grading import grade_entry, secret_files
     from autograder.submissions import student_of
 
     if not week:
@@ -203,7 +203,7 @@ def _by_course(
     if notebook is None:
         handed_in = work.gradescope_root(os.environ) / "submission"
         notebook = work.find_notebook(handed_in if handed_in.is_dir() else Path.cwd(), name)
-    level = cli._confined(course.root, name, tier, *confined)
+    level = cli.confined(secret_files(course.root, name), tier, *confined)
     entry = Entry(student or student_of(notebook, name), notebook)
     return grade_entry(course.root, name, entry, tier, None, level), notebook
 

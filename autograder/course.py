@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import inspect
@@ -9,16 +10,16 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from autograder import battery
 from autograder.exercises import TIERS, Assignment, Check, Exercise, Solution
-from autograder.store import fingerprint
+from autograder.store import fingerprint, source_of
 
 CONFIG = "course.toml"
 
@@ -209,3 +210,34 @@ def marked(module: ModuleType, kind: type) -> list[Any]:
     """The records that decorators left on a module's functions, in the order of their definition."""
     records = [getattr(v, "__autograder__", None) for v in vars(module).values()]
     return [r for r in records if isinstance(r, kind)]
+
+
+@cache
+def checks_key(root: str, week: str) -> str:
+    """A fingerprint of all course files that decide about a week's marks."""
+    course = Path(root)
+    files = [course / CONFIG]
+    for folder in ("assignments", "solutions"):
+        files += sorted((course / folder / week).rglob("*.py"))
+    return fingerprint(source_of(files), source_of(sorted(_imported(course, files))))
+
+
+def _imported(course: Path, files: Sequence[Path]) -> set[Path]:
+    """The course's own modules that these files import, and those that they import in turn."""
+    found: set[Path] = set()
+    left = [path for path in files if path.suffix == ".py"]
+    while left:
+        tree = ast.parse(left.pop().read_text(encoding="utf-8"))
+        names: list[str] = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            place = course.joinpath(*name.split("."))
+            for path in (place.with_suffix(".py"), place / "__init__.py"):
+                if path.is_file() and path not in found:
+                    found.add(path)
+                    left.append(path)
+    return found

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autograder.pages import capital, inline, marked, number, plain, sentence
+from autograder.pages import capital, inline, marked, number, plain, remark, sentence
 from autograder.pictures import picture
 from autograder.results import FAILED, PASSED, CheckResult, ExerciseResult, Report
 from autograder.templating import environment
@@ -118,16 +118,29 @@ def exercise_text(result: ExerciseResult) -> str:
     if result.misconception:
         lines.append(f"  What probably went wrong: {result.misconception}")
     lines += [f"  Note: {capital(note)}" for note in result.notes]
-    failed = _failed(result)
-    for i, check in enumerate(failed):
+    for i, check in enumerate(_failed(result)):
         lines += [f"  ✗ {sentence(check.title)}", f"    {capital(check.message)}"]
-        example = check.counterexample if i == 0 else None
-        if example:
-            values = _values(check)
-            width = max((len(title) for title, _ in values), default=0)
-            lines += [f"    {title:<{width}}  {value}" for title, value in values]
-            lines += [f"    {_next(check)}", "", example.code, ""]
+        lines += _example_lines(check) if i == 0 else []
     return plain("\n".join(lines), 20_000)
+
+
+def check_text(result: ExerciseResult, check: CheckResult) -> str:
+    """One check that lost points as plain text: first what is wrong, then all that explains it."""
+    lost = f"{number(check.points)} of {number(check.max_points)} points"
+    lines = [remark(check) or lost, f"  ✗ {sentence(check.title)} ({lost})"]
+    lines += [f"  What probably went wrong: {result.misconception}"] if result.misconception else []
+    lines += [f"  Note: {capital(note)}" for note in result.notes]
+    return plain("\n".join([*lines, *_example_lines(check)]), 20_000)
+
+
+def _example_lines(check: CheckResult) -> list[str]:
+    """What was expected and what came, and the code that shows it; nothing where there is no example."""
+    if check.counterexample is None:
+        return []
+    values = _values(check)
+    width = max((len(title) for title, _ in values), default=0)
+    lines = [f"    {title:<{width}}  {value}" for title, value in values]
+    return [*lines, f"    {_next(check)}", "", check.counterexample.code, ""]
 
 
 def summary(reports: Sequence[Report]) -> Table:

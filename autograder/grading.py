@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import atexit
 import contextlib
+import copy
 import multiprocessing
 import os
 import platform
@@ -12,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from autograder import __version__, forbidden
-from autograder.course import CONFIG, Course
+from autograder.course import CONFIG, Course, checks_key
+from autograder.exercises import Exercise
 from autograder.judge import Bench
 from autograder.pages import plain
 from autograder.results import CellProblem, ExerciseResult, Report
@@ -101,42 +103,35 @@ def grade_submission(
         staged: a sitting to use, which stays open; by default one is made of the submission's cells.
         kept: results of exercises that still hold, by name: these are not judged again.
     """
-    from autograder.replay import Sitting
-
     begun = time.perf_counter()
     report = _empty_report(ready, submission, zygote.level, tier)
     if submission.problems:
         report.status = "unreadable"
         report.problems = list(submission.problems)
         return report
-    cells = [{"source": c.source, "id": c.id} for c in submission.code]
-    own = Staged(Sitting(zygote, cells, limits or zygote.limits), range(len(cells)))
-    sitting, places = (staged or own).sitting, (staged or own).places
+    examined = examination(ready, submission, zygote, tier, limits, staged, kept)
     try:
-        sitting.guest()
+        examined.sitting.guest()
         report.times["notebook"] = round(time.perf_counter() - begun, 3)
         with bounded_memory():
             for i, exercise in enumerate(ready.week.exercises):
                 progress(exercise.name)
-                sitting.begin()
-                held = (kept or {}).get(exercise.name)
-                report.exercises[i] = held or ready.judge_exercise(exercise.name, sitting, TIERS_UP_TO[tier])
-            _excuse(ready, report, sitting)
-        _forbid(ready, report, submission)
+                report.exercises[i] = examined.judged(exercise.name)
+            report.exercises = [examined.result(e.name) for e in ready.week.exercises]
         codes = fingerprints([c.source for c in submission.code], ready.functions)
         for result in report.exercises:
             result.code = codes.get(result.name, "") if result.status != "untouched" else ""
-        report.cells = cell_problems(sitting, places)
-        _explain_missing(report, submission)
+        report.cells = cell_problems(examined.sitting, examined.places)
     except Exception as error:
         _fault(report, error)
     finally:
-        own.sitting.close()
+        if staged is None:
+            examined.sitting.close()
     if any(e.status == "fault" for e in report.exercises):
         report.status = "fault"
     report.score = sum(e.score for e in report.exercises)
     report.times["total"] = round(time.perf_counter() - begun, 3)
-    report.times["guest_cpu"] = round(sitting.cpu_seconds, 3)
+    report.times["guest_cpu"] = round(examined.sitting.cpu_seconds, 3)
     return report
 
 
@@ -145,6 +140,66 @@ def ungraded(ready: Bench, submission: Submission, level: Level, tier: str, erro
     report = _empty_report(ready, submission, level, tier)
     _fault(report, error)
     return report
+
+
+WRONG = ("failed", "partial")
+
+
+@dataclass
+class Examination:
+    """A submission judged an exercise at a time; `places` says where its cells stand in the sitting."""
+
+    ready: Bench
+    submission: Submission
+    sitting: Sitting
+    places: Sequence[int]
+    tiers: tuple[str, ...]
+    _judged: dict[str, ExerciseResult] = field(default_factory=dict)
+
+    def judged(self, name: str) -> ExerciseResult:
+        """What comes out against the references alone."""
+        if name not in self._judged:
+            self.sitting.begin()
+            self._judged[name] = self.ready.judge_exercise(name, self.sitting, self.tiers)
+        return self._judged[name]
+
+    def result(self, name: str) -> ExerciseResult:
+        """What counts: judged again if it calls the student's own wrong answers to earlier exercises."""
+        from autograder.replay import OneByOne
+
+        exercise = self.ready.week.exercise(name)
+        result = self.judged(name)
+        if result.status in WRONG and self.ready.can_shrink:
+            # Wrong is also what will be excused: what calls it has its answers to go by.
+            earlier = [n for n in exercise.uses if n in self.ready.functions]
+            broken = [n for n in earlier if self.judged(n).status in WRONG]
+            if broken:
+                self.sitting.begin()
+                result = self.ready.excuse(result, OneByOne(self.sitting), broken, self.tiers)
+        result = copy.deepcopy(result)
+        _forbid(exercise, result, self.submission)
+        if result.status == "missing":
+            cells = cell_problems(self.sitting, self.places)
+            _explain_missing(result, self.ready.functions, self.submission, cells)
+        return result
+
+
+def examination(
+    ready: Bench,
+    submission: Submission,
+    zygote: Zygote,
+    tier: str = "hidden",
+    limits: Limits | None = None,
+    staged: Staged | None = None,
+    kept: Mapping[str, ExerciseResult] | None = None,
+) -> Examination:
+    """An examination of what `grade_submission` takes; the caller closes its sitting if it is not staged."""
+    from autograder.replay import Sitting
+
+    if staged is None:
+        cells = [{"source": c.source, "id": c.id} for c in submission.code]
+        staged = Staged(Sitting(zygote, cells, limits or zygote.limits), range(len(cells)))
+    return Examination(ready, submission, staged.sitting, staged.places, TIERS_UP_TO[tier], dict(kept or {}))
 
 
 def _fault(report: Report, error: Exception) -> None:
@@ -168,8 +223,17 @@ def _empty_report(ready: Bench, submission: Submission, level: Level, tier: str)
         tiers=list(tiers),
         confinement={"box": level.box, "seal": level.seal},
         corpus=ready.corpus_id(tiers),
-        versions={"autograder": __version__, "python": platform.python_version(), "torch": torch.__version__},
+        versions=versions(ready),
     )
+
+
+def versions(ready: Bench) -> dict[str, str]:
+    """Of the programs that decide about marks, and of the course's checks."""
+    found = {"autograder": __version__, "python": platform.python_version(), "torch": torch.__version__}
+    root = ready.week.folder.parent.parent
+    if ready.can_shrink:  # from a course, not from a bundle
+        found["checks"] = checks_key(str(root), ready.week.name)
+    return found
 
 
 @contextlib.contextmanager
@@ -218,60 +282,31 @@ def cell_problems(sitting: Sitting, places: Sequence[int]) -> list[CellProblem]:
     return problems[:MOST_PROBLEMS]
 
 
-def _excuse(ready: Bench, report: Report, sitting: Sitting) -> None:
-    """Judge again what calls the student's own wrong answers to earlier exercises."""
-    from autograder.replay import OneByOne
-
-    tiers = tuple(report.tiers)
-    wrong: list[str] = []
-    for i, exercise in enumerate(ready.week.exercises):
-        result = report.exercises[i]
-        broken = [name for name in exercise.uses if name in wrong]
-        if result.status not in ("failed", "partial"):
-            continue
-        wrong.append(exercise.name)  # also if it is excused: what calls it has its answers to go by
-        if broken and ready.can_shrink:
-            sitting.begin()
-            report.exercises[i] = ready.excuse(result, OneByOne(sitting), broken, tiers)
-
-
-def _forbid(ready: Bench, report: Report, submission: Submission) -> None:
-    """Say which answers use what they may not, and take the points where that is binding."""
+def _forbid(exercise: Exercise, result: ExerciseResult, submission: Submission) -> None:
+    """Say if an answer uses what it may not, and take the points where that is binding."""
     sources = [c.source for c in submission.code]
-    for exercise, result in zip(ready.week.exercises, report.exercises, strict=True):
-        found = forbidden.uses(sources, exercise.name, exercise.forbids) if exercise.forbids else []
-        result.notes += forbidden.remarks(found, exercise.forbids)
-        if result.score and any(exercise.forbids[use.name] == "binding" for use in found):
-            result.score, result.status = 0, "failed"
-            for check in result.checks:
-                if check.points:
-                    check.points = 0
-                    check.message = "passed, but it counts only without what this exercise forbids"
+    found = forbidden.uses(sources, exercise.name, exercise.forbids) if exercise.forbids else []
+    result.notes += forbidden.remarks(found, exercise.forbids)
+    if result.score and any(exercise.forbids[use.name] == "binding" for use in found):
+        result.score, result.status = 0, "failed"
+        for check in result.checks:
+            if check.points:
+                check.points = 0
+                check.message = "passed, but it counts only without what this exercise forbids"
 
 
-def _explain_missing(report: Report, submission: Submission) -> None:
+def _explain_missing(
+    result: ExerciseResult, names: Sequence[str], submission: Submission, cells: Sequence[CellProblem]
+) -> None:
     """Say of a missing function what kept its cell from defining it, or what the cell defines instead."""
-    broken = [c for c in report.cells if c.name != "NotImplementedError" and c.message]
-    names = {e.name for e in report.exercises}
-    for exercise in report.exercises:
-        if exercise.status != "missing":
-            continue
-        others = [
-            n
-            for c in submission.code
-            if c.grade_id == exercise.name
-            for n in _defined(c.source)
-            if n not in names
-        ]
-        if others:
-            exercise.notes.append(
-                f"its cell defines {', '.join(others)} instead: the name must be {exercise.name}"
-            )
-        elif broken:
-            cells = "; ".join(
-                f"code cell {c.cell} ({c.name}: {c.message.splitlines()[0]})" for c in broken[:3]
-            )
-            exercise.notes.append(f"cells that did not run to their end: {cells}")
+    own = [c.source for c in submission.code if c.grade_id == result.name]
+    others = [name for source in own for name in _defined(source) if name not in names]
+    broken = [c for c in cells if c.name != "NotImplementedError" and c.message]
+    if others:
+        result.notes.append(f"its cell defines {', '.join(others)} instead: the name must be {result.name}")
+    elif broken:
+        said = "; ".join(f"code cell {c.cell} ({c.name}: {c.message.splitlines()[0]})" for c in broken[:3])
+        result.notes.append(f"cells that did not run to their end: {said}")
 
 
 def _defined(source: str) -> list[str]:
@@ -291,7 +326,7 @@ def grade_entry(
     ready = bench(root, week)
     submission = read_submission(entry.path, week, entry.student, entry.problem)
     try:
-        zygote = own_zygote(level, tuple(secret_files(root, week)))
+        zygote = own_zygote(level, secret_files(root, week))
     except ZygoteFailed as error:
         return ungraded(ready, submission, level, tier, error)
     return grade_submission(ready, submission, zygote, tier, limits)
@@ -312,11 +347,11 @@ def own_zygote(level: Level | None = None, secrets: tuple[Path, ...] = ()) -> Zy
     return zygote
 
 
-def secret_files(root: Path, week: str) -> list[Path]:
+def secret_files(root: Path, week: str) -> tuple[Path, ...]:
     """What no guest may read of a course: its seed, a week's checks, known answers and references."""
     folders = (root / "assignments" / week, root / "solutions" / week, root / "reference_impl")
     found = (path for folder in folders for kind in ("*.py", "*.toml") for path in sorted(folder.glob(kind)))
-    return [root / CONFIG, *found]
+    return (root / CONFIG, *found)
 
 
 def grade_all(
@@ -341,7 +376,7 @@ def grade_all(
     """
     from autograder.guests import settle
 
-    level = level or settle(tuple(secret_files(root, week))).level
+    level = level or settle(secret_files(root, week)).level
     if jobs <= 1 or len(submissions) <= 1:
         for entry in submissions:
             yield grade_entry(root, week, entry, tier, limits, level)

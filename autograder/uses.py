@@ -22,7 +22,7 @@ def used_by(value: Any, names: Mapping[str, Any]) -> list[str]:
     waiting = [value]
     for user in waiting:  # grows on the way
         for code in _codes(user, names, set()):
-            for word in _loaded(code):
+            for word in loaded(code):
                 if word in names and word not in found:
                     found.append(word)
                     waiting.append(names[word])
@@ -55,10 +55,11 @@ def _codes(value: Any, names: Mapping[str, Any], seen: set[int]) -> Iterator[Cod
         yield from _codes(part, names, seen)
 
 
-def _loaded(code: CodeType) -> Iterator[str]:
+def loaded(code: CodeType) -> Iterator[str]:
+    """The names that code looks up outside of its functions, in their order and as often as it does."""
     for instruction in dis.get_instructions(code):
         if instruction.opname in _LOADS:
             yield instruction.argval
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _loaded(constant)
+            yield from loaded(constant)

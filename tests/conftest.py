@@ -12,6 +12,7 @@ import torch
 
 from autograder.course import Course
 from autograder.guests import Zygote
+from tests import small_course
 
 torch.set_num_threads(1)
 
@@ -39,9 +40,21 @@ def course() -> Course:
 
 
 @pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small course, to be left as it is."""
+    return small_course.write(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
 def clean_zygote() -> Iterator[Zygote]:
     with Zygote() as zygote:
         yield zygote
+
+
+@pytest.fixture(scope="session")
+def small_reports(small: Path, clean_zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reports of the small course's class, beside submitted/; to be left as they are."""
+    return small_course.grade(small, tmp_path_factory.mktemp("class"), clean_zygote)
 
 
 @pytest.fixture(scope="module")

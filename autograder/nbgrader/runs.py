@@ -14,7 +14,7 @@ import json
 import platform
 import secrets
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from IPython import __version__ as ipython_version
 
 from autograder import __version__
 from autograder.confinement import Limits
+from autograder.course import checks_key
 from autograder.display import exercise_html, exercise_text
 from autograder.grading import Staged, grade_submission
 from autograder.guests import GuestDied, Zygote
@@ -130,37 +131,6 @@ def engine_key() -> str:
     """A fingerprint of this package and of what it stands on."""
     versions = (__version__, platform.python_version(), torch.__version__, ipython_version)
     return fingerprint(source_of(sorted(_ENGINE.rglob("*.py"))), *versions)
-
-
-@cache
-def checks_key(root: str, week: str) -> str:
-    """A fingerprint of all course files that decide about a week's marks."""
-    course = Path(root)
-    files = [course / "course.toml"]
-    for folder in ("assignments", "solutions"):
-        files += sorted((course / folder / week).rglob("*.py"))
-    return fingerprint(source_of(files), source_of(sorted(_imported(course, files))))
-
-
-def _imported(course: Path, files: Sequence[Path]) -> set[Path]:
-    """The course's own modules that these files import, and those that they import in turn."""
-    found: set[Path] = set()
-    left = [path for path in files if path.suffix == ".py"]
-    while left:
-        tree = ast.parse(left.pop().read_text(encoding="utf-8"))
-        names: list[str] = []
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                names += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            place = course.joinpath(*name.split("."))
-            for path in (place.with_suffix(".py"), place / "__init__.py"):
-                if path.is_file() and path not in found:
-                    found.add(path)
-                    left.append(path)
-    return found
 
 
 def run(
