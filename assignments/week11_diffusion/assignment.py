@@ -36,6 +36,14 @@ def remaining(d: Drawing) -> torch.Tensor:
 WITHOUT = {"batches": "the dimensions after the batch, one to three of them, vary in every check"}
 SIZES = {"batch": (1, 3), "event": (1, 3), "steps": (1, 6)}
 
+MODEL = probe(
+    "TimeModel",
+    a=number(0.5, 0.25),
+    b=number(0.25, 0.0, -0.5),
+    c=number(0.75, 0.5),
+    mixing=choice(0.5, 0.0),
+)
+
 assignment = Assignment(
     title="Denoising diffusion",
     exercises=[
@@ -51,10 +59,54 @@ assignment = Assignment(
         ),
         exercise(diffusion.alpha_bars, inputs={"betas": domain(schedule)}, sizes=SIZES),
         exercise(
+            diffusion.cosine_alpha_bars,
+            inputs={
+                "T": integer(1, 8),
+                "s": number(0.25, 0.0, 0.008, 1.0, low=0),
+                "dtype": floating_dtype(),
+            },
+            uses=["alpha_bars"],
+            without={"pure": "it is given nothing that it could change"},
+        ),
+        exercise(
             diffusion.q_sample,
             inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
             sizes=SIZES,
             differentiable=["x0"],
+            without=WITHOUT,
+        ),
+        exercise(
+            diffusion.noise_prediction_loss,
+            inputs={"model": MODEL, "t": index("steps"), "alpha_bars": domain(remaining)},
+            sizes=SIZES | {"event": (1, 2)},
+            differentiable=["model"],
+            uses=["q_sample"],
+            without=WITHOUT,
+        ),
+        exercise(
+            diffusion.predict_x0,
+            inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
+            sizes=SIZES,
+            without=WITHOUT,
+        ),
+        exercise(
+            diffusion.predict_eps,
+            inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
+            sizes=SIZES,
+            uses=["predict_x0"],
+            without=WITHOUT,
+        ),
+        exercise(
+            diffusion.velocity,
+            inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
+            sizes=SIZES,
+            uses=["q_sample"],
+            without=WITHOUT,
+        ),
+        exercise(
+            diffusion.score_from_eps,
+            inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
+            sizes=SIZES,
             without=WITHOUT,
         ),
         exercise(

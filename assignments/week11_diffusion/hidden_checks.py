@@ -2,7 +2,7 @@
 
 import torch
 
-from autograder.author import check, choice, close, differ, floating_dtype, number, probe, real
+from autograder.author import check, choice, close, differ, floating_dtype, holds, number, probe, real
 from autograder.probes import Probe
 
 
@@ -12,11 +12,73 @@ def has_one_beta_when_T_is_one(linear_betas, first, dtype):
     close(linear_betas(1, first, 0.5, dtype), torch.tensor([first], dtype=dtype))
 
 
+@check("cosine_alpha_bars", examples=4, dtype=floating_dtype())
+def keeps_a_thousandth_in_the_last_step(cosine_alpha_bars, dtype):
+    """f(1) is 0: without the cut at 0.999 nothing would be left of the data at the end, or at T = 1."""
+    close(cosine_alpha_bars(1, 0.008, dtype), torch.tensor([0.001], dtype=dtype))
+    close(cosine_alpha_bars(2, 0.0, dtype), torch.tensor([0.5, 0.0005], dtype=dtype))
+
+
+@check("cosine_alpha_bars")
+def has_the_defaults_of_the_paper(cosine_alpha_bars, T):
+    """Where they are not given, s is 0.008 and the dtype float32."""
+    default = cosine_alpha_bars(T)
+    close(default, cosine_alpha_bars(T, 0.008, torch.float32))
+    holds(default.dtype == torch.float32, "the alpha_bars are float32 where no dtype is given")
+
+
 @check("q_sample")
 def treats_every_example_on_its_own(q_sample, x0, t, eps, alpha_bars):
     """Each example has a step of its own: alone in a batch it gets the same x_t."""
     alone = [q_sample(x0[i : i + 1], t[i : i + 1], eps[i : i + 1], alpha_bars) for i in range(len(x0))]
     close(q_sample(x0, t, eps, alpha_bars), torch.cat(alone))
+
+
+@check("noise_prediction_loss", more=real(dims="batch *event"), eps_more=real(dims="batch *event"))
+def has_no_weights_between_steps(noise_prediction_loss, x0, t, eps, more, eps_more, alpha_bars):
+    """Two batches of one size, put together, cost the mean of what they cost, whatever their steps are."""
+    model = Probe("TimeModel", {"c": 0.5})
+    first = noise_prediction_loss(model, x0, t, eps, alpha_bars)
+    second = noise_prediction_loss(model, more, 0 * t, eps_more, alpha_bars)
+    together = (torch.cat(pair) for pair in ((x0, more), (t, 0 * t), (eps, eps_more)))
+    close(noise_prediction_loss(model, *together, alpha_bars), (first + second) / 2)
+
+
+@check("predict_x0")
+def predicts_every_example_on_its_own(predict_x0, x_t, t, eps, alpha_bars):
+    """Each example has a step of its own: alone in a batch it gets the same x0."""
+    alone = [predict_x0(x_t[i : i + 1], t[i : i + 1], eps[i : i + 1], alpha_bars) for i in range(len(x_t))]
+    close(predict_x0(x_t, t, eps, alpha_bars), torch.cat(alone))
+
+
+@check("predict_x0")
+def clips_nothing(predict_x0, t, eps, alpha_bars):
+    """Data is not always between -1 and 1: the prediction stays as large as it is."""
+    bar = alpha_bars[t].reshape(-1, *[1] * (eps.ndim - 1))
+    large = 100 * torch.ones_like(eps)
+    close(predict_x0(bar.sqrt() * large + (1 - bar).sqrt() * eps, t, eps, alpha_bars), large)
+
+
+@check("predict_eps", eps=real(dims="batch *event"))
+def finds_every_noise_at_its_own_step(predict_eps, x0, t, eps, alpha_bars):
+    """Noise x0 with eps, each example at a step of its own, and predict_eps gives this eps back."""
+    bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
+    close(predict_eps(bar.sqrt() * x0 + (1 - bar).sqrt() * eps, t, x0, alpha_bars), eps)
+
+
+@check("velocity")
+def is_as_large_as_data_and_noise(velocity, x0, t, eps, alpha_bars):
+    """A turn keeps lengths: v^2 + x_t^2 = x0^2 + eps^2, element by element, at every example's own step."""
+    bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
+    x_t = bar.sqrt() * x0 + (1 - bar).sqrt() * eps
+    close(velocity(x0, t, eps, alpha_bars) ** 2 + x_t**2, x0**2 + eps**2)
+
+
+@check("score_from_eps")
+def is_steeper_where_there_is_less_noise(score_from_eps, eps, t, alpha_bars):
+    """Times the standard deviation of the noise at its own step, the score is minus eps for every example."""
+    std = (1 - alpha_bars[t]).sqrt().reshape(-1, *[1] * (eps.ndim - 1))
+    close(score_from_eps(eps, t, alpha_bars) * std, -eps)
 
 
 @check("ddim_step")

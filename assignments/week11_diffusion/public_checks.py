@@ -2,7 +2,8 @@
 
 import torch
 
-from autograder.author import at_least, check, close, floating_dtype, holds, real
+from autograder.author import at_least, check, close, floating_dtype, holds, integer, number, real
+from autograder.probes import Probe
 
 
 @check("linear_betas", examples=4, dtype=floating_dtype())
@@ -40,6 +41,24 @@ def every_step_keeps_the_share_one_minus_beta(alpha_bars, betas):
     close(bars[1:], bars[:-1] * (1 - betas[1:]))
 
 
+@check("cosine_alpha_bars", examples=4, dtype=floating_dtype())
+def gives_the_numbers_of_the_cosine_schedule(cosine_alpha_bars, dtype):
+    """For T = 1000 and s = 0.008 alpha_bar is 0.493844 half-way and 2.42877e-6 at the last step but one."""
+    bars = cosine_alpha_bars(1000, 0.008, dtype)
+    close(bars[499], 0.4938435904406384)
+    close(bars[998], 2.4287669070355447e-06)
+
+
+@check("cosine_alpha_bars", T=integer(2, 8), s=number(0.25, 0.0, 1.0, low=0), dtype=floating_dtype())
+def follows_the_squared_cosine(cosine_alpha_bars, T, s, dtype):
+    """The factors f((t + 1) / T) / f(t / T) multiply to f((t + 1) / T) / f(0); only the last beta is cut."""
+    bars = cosine_alpha_bars(T, s, dtype)
+    u = torch.arange(T, dtype=dtype) / T
+    f = torch.cos(torch.pi / 2 * (u + s) / (1 + s)) ** 2
+    close(bars[:-1], f[1:] / f[0])
+    close(bars[-1], 0.001 * f[-1] / f[0])
+
+
 @check("q_sample", examples=4)
 def gives_the_worked_example(q_sample, alpha_bars):
     """Where alpha_bar is 0.36, x0 = 5 and eps = 10 give 0.6 * 5 + 0.8 * 10 = 11; t differs by example."""
@@ -55,6 +74,91 @@ def keeps_the_variance_of_standardised_data(q_sample, x0, t, alpha_bars):
     close(signal**2 + noise**2, one)
     at_least(signal, 0)
     at_least(noise, 0)
+
+
+@check("noise_prediction_loss", examples=8)
+def costs_nothing_where_the_noise_is_found(noise_prediction_loss, eps):
+    """Where x0 = 0, x_t = sqrt(1 - alpha_bar) eps: the model 2 x finds the noise at alpha_bar = 0.75."""
+    twice = Probe("TimeModel", {"a": 0.0, "b": 0.0})  # t x / 4, and t is 8
+    t = torch.full((len(eps),), 8)
+    bars = torch.full_like(eps.flatten()[:1], 0.75).expand(9)
+    close(noise_prediction_loss(twice, 0 * eps, t, eps, bars), 0 * eps.sum())
+
+
+@check("noise_prediction_loss")
+def is_a_mean_over_all_elements(noise_prediction_loss, x0, eps, alpha_bars):
+    """A model that predicts no noise costs the mean of eps^2: over the batch and all other dimensions."""
+    none = Probe("TimeModel", {"a": 0.0, "b": 0.0})  # t x / 4, and t is 0
+    t = torch.zeros(len(eps), dtype=torch.int64)
+    close(noise_prediction_loss(none, x0, t, eps, alpha_bars), (eps**2).sum() / eps.numel())
+
+
+@check("noise_prediction_loss", examples=24)
+def weighs_all_examples_alike(noise_prediction_loss, model, x0, t, eps, alpha_bars):
+    """The loss of a batch is the mean of its examples' losses, each at a step of its own."""
+    alone = [
+        noise_prediction_loss(model, x0[i : i + 1], t[i : i + 1], eps[i : i + 1], alpha_bars)
+        for i in range(len(x0))
+    ]
+    close(noise_prediction_loss(model, x0, t, eps, alpha_bars), sum(alone) / len(alone))
+
+
+@check("predict_x0", examples=4)
+def finds_the_data_of_the_worked_example(predict_x0, alpha_bars):
+    """Where alpha_bar is 0.36, x_t = 11 and eps = 10 come from x0 = (11 - 0.8 * 10) / 0.6 = 5."""
+    x_t, eps, bars, x0 = alpha_bars.new_tensor([[11.0, 5.0], [10.0, -5.0], [0.64, 0.36], [5.0, 10.0]])
+    close(predict_x0(x_t[:, None], torch.tensor([1, 0]), eps[:, None], bars), x0[:, None])
+
+
+@check("predict_x0", x0=real(dims="batch *event"))
+def undoes_the_noise(predict_x0, x0, t, eps, alpha_bars):
+    """Noise x0 with eps, and predict_x0 with the same eps gives x0 back."""
+    bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
+    close(predict_x0(bar.sqrt() * x0 + (1 - bar).sqrt() * eps, t, eps, alpha_bars), x0)
+
+
+@check("predict_eps", examples=4)
+def finds_the_noise_of_the_worked_example(predict_eps, alpha_bars):
+    """Where alpha_bar is 0.36, x0 = 5 became x_t = 11 by eps = (11 - 0.6 * 5) / 0.8 = 10."""
+    x_t, x0, bars, eps = alpha_bars.new_tensor([[11.0, 5.0], [5.0, 10.0], [0.64, 0.36], [10.0, -5.0]])
+    close(predict_eps(x_t[:, None], torch.tensor([1, 0]), x0[:, None], bars), eps[:, None])
+
+
+@check("predict_eps")
+def is_the_inverse_of_predicting_the_data(predict_eps, predict_x0, x_t, t, x0, alpha_bars):
+    """Predict the noise from the data, then the data from this noise: it is the data that you had."""
+    close(predict_x0(x_t, t, predict_eps(x_t, t, x0, alpha_bars), alpha_bars), x0)
+
+
+@check("velocity", examples=4)
+def gives_the_worked_velocity(velocity, alpha_bars):
+    """Where alpha_bar is 0.36, x0 = 5 and eps = 10 give v = 0.6 * 10 - 0.8 * 5 = 2."""
+    x0, eps, bars, v = alpha_bars.new_tensor([[5.0, 10.0], [10.0, -5.0], [0.64, 0.36], [2.0, -10.0]])
+    close(velocity(x0[:, None], torch.tensor([1, 0]), eps[:, None], bars), v[:, None])
+
+
+@check("velocity")
+def tells_data_and_noise(velocity, x0, t, eps, alpha_bars):
+    """x_t and v are x0 and eps, turned: x0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v."""
+    bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
+    x_t, v = bar.sqrt() * x0 + (1 - bar).sqrt() * eps, velocity(x0, t, eps, alpha_bars)
+    close(bar.sqrt() * x_t - (1 - bar).sqrt() * v, x0)
+    close((1 - bar).sqrt() * x_t + bar.sqrt() * v, eps)
+
+
+@check("score_from_eps", examples=4)
+def gives_the_worked_score(score_from_eps, alpha_bars):
+    """Where alpha_bar is 0.36, the noise 8 means a score of -8 / 0.8 = -10: back, against the noise."""
+    eps, bars, score = alpha_bars.new_tensor([[8.0, -3.0], [0.64, 0.36], [-10.0, 5.0]])
+    close(score_from_eps(eps[:, None], torch.tensor([1, 0]), bars), score[:, None])
+
+
+@check("score_from_eps", x0=real(dims="batch *event"))
+def is_the_slope_of_the_log_density(score_from_eps, x0, eps, t, alpha_bars):
+    """It is the gradient of log N(x_t; sqrt(alpha_bar) x0, (1 - alpha_bar) I) with respect to x_t."""
+    bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
+    x_t = bar.sqrt() * x0 + (1 - bar).sqrt() * eps
+    close(score_from_eps(eps, t, alpha_bars), (bar.sqrt() * x0 - x_t) / (1 - bar))
 
 
 @check("ddim_step", x0=real(dims="batch *event"))

@@ -7,6 +7,7 @@ from operator import mul
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from autograder.author import accepted
 
@@ -67,6 +68,40 @@ def in_double(betas):
     return (1 - betas.double()).cumprod(0).to(betas.dtype)
 
 
+@accepted("cosine_alpha_bars")
+def with_a_python_loop(T, s=0.008, dtype=torch.float32):
+    def f(u):
+        return math.cos((u + s) / (1 + s) * math.pi / 2) ** 2
+
+    bars, share = [], 1.0
+    for t in range(T):
+        share *= 1 - min(1 - f((t + 1) / T) / f(t / T), 0.999)
+        bars.append(share)
+    return torch.tensor(bars, dtype=dtype)
+
+
+@accepted("cosine_alpha_bars")
+def with_numpy_and_cut_ratios(n_steps, offset=0.008, dtype=torch.float32):
+    u = np.linspace(0, 1, n_steps + 1)
+    f = np.cos(np.pi / 2 * (u + offset) / (1 + offset)) ** 2
+    return torch.from_numpy(np.cumprod(np.maximum(f[1:] / f[:-1], 1 - 0.999))).to(dtype)
+
+
+@accepted("cosine_alpha_bars")
+def in_closed_form_but_the_last(T, s=0.008, dtype=torch.float32):
+    t = torch.arange(T, dtype=torch.float64)
+    f = 0.5 + 0.5 * torch.cos(torch.pi * (t / T + s) / (1 + s))  # cos^2 by the half-angle formula
+    return torch.cat([f[1:], 0.001 * f[-1:]]).div(f[0]).to(dtype)
+
+
+@accepted("cosine_alpha_bars")
+def straight_in_the_dtype(T, s=0.008, dtype=torch.float32):
+    u = torch.linspace(0, 1, T + 1, dtype=dtype)
+    f = torch.cos((u + s) / (1 + s) * (math.pi / 2)).pow(2)
+    betas = torch.clip(1 - f[1:] / f[:-1], 0, 0.999)
+    return torch.exp(torch.log1p(-betas).cumsum(0))
+
+
 @accepted("q_sample")
 def unsqueezed(x0, t, eps, alpha_bars):
     bar = alpha_bars.gather(0, t)
@@ -116,6 +151,151 @@ def with_vmap(x0, t, eps, alpha_bars):
         return torch.sqrt(bar) * x + torch.sqrt(1 - bar) * e
 
     return torch.vmap(noised)(x0, alpha_bars[t], eps)
+
+
+@accepted("noise_prediction_loss")
+def with_mse_loss(model, x0, t, eps, alpha_bars):
+    bar = alpha_bars[t].view(-1, *[1] * (x0.dim() - 1))
+    return F.mse_loss(model(bar.sqrt() * x0 + (1 - bar).sqrt() * eps, t), eps)
+
+
+@accepted("noise_prediction_loss")
+def one_example_at_a_time(network, data, steps, noise, abar):
+    losses = []
+    for i in range(data.shape[0]):
+        a = abar[steps[i]]
+        noised = a**0.5 * data[i : i + 1] + (1 - a) ** 0.5 * noise[i : i + 1]
+        losses.append(torch.mean((noise[i] - network(noised, steps[i : i + 1])[0]) ** 2))
+    return torch.stack(losses).mean()
+
+
+@accepted("noise_prediction_loss")
+def by_norm_and_count(model, x0, t, eps, alpha_bars):
+    signal, spread = alpha_bars.sqrt()[t], (1 - alpha_bars).sqrt()[t]
+    x_t = torch.einsum("b,b...->b...", signal, x0) + torch.einsum("b,b...->b...", spread, eps)
+    error = (model(x_t, t) - eps).flatten()
+    return error.dot(error) / error.numel()
+
+
+@accepted("noise_prediction_loss")
+def mean_of_means(model, x0, t, eps, alpha_bars):
+    bar = alpha_bars.index_select(0, t).reshape([-1] + [1] * (x0.ndim - 1))
+    x_t = torch.addcmul(bar.sqrt() * x0, (1 - bar).sqrt(), eps)
+    return (eps - model(x_t, t.to(x0.dtype))).pow(2).flatten(1).mean(1).mean(0)
+
+
+@accepted("predict_x0")
+def as_a_sum_of_two_terms(x_t, t, eps, alpha_bars):
+    bar = alpha_bars.gather(0, t)
+    while bar.ndim < x_t.ndim:
+        bar = bar[..., None]
+    return bar.rsqrt() * x_t - (1 / bar - 1).sqrt() * eps
+
+
+@accepted("predict_x0")
+def example_after_example(x, steps, noise, abar):
+    rows = [(x[i] - (1 - abar[s]) ** 0.5 * noise[i]) / abar[s] ** 0.5 for i, s in enumerate(steps.tolist())]
+    return torch.stack(rows)
+
+
+@accepted("predict_x0")
+def through_the_score(x_t, t, eps, alpha_bars):
+    column = (t.shape[0],) + (1,) * (x_t.ndim - 1)
+    a, std = alpha_bars[t].sqrt().view(column), (1 - alpha_bars[t]).sqrt().view(column)
+    score = -eps / std
+    return (x_t + std**2 * score) / a  # Tweedie's formula
+
+
+@accepted("predict_x0")
+@torch.no_grad()
+def in_place_on_a_clone(x_t, t, eps, alpha_bars):
+    bar = alpha_bars[t].double()
+    x0 = x_t.double().flatten(1)
+    x0 -= (1 - bar).sqrt()[:, None] * eps.flatten(1)
+    return x0.div_(bar.sqrt()[:, None]).view(x_t.shape).to(x_t.dtype)
+
+
+@accepted("predict_eps")
+def as_a_difference_of_two_terms(x_t, t, x0, alpha_bars):
+    signal, spread = (v[t].reshape(-1, *[1] * (x_t.ndim - 1)) for v in (alpha_bars.sqrt(), 1 - alpha_bars))
+    return spread.rsqrt() * x_t - signal * spread.rsqrt() * x0
+
+
+@accepted("predict_eps")
+def with_a_list_of_rows(x, steps, data, abar):
+    rows = []
+    for row, step, clean in zip(x, steps, data, strict=True):
+        a = abar[int(step)].item()
+        rows.append((row - math.sqrt(a) * clean) / math.sqrt(1 - a))
+    return torch.stack(rows)
+
+
+@accepted("predict_eps")
+def with_vmap_over_examples(x_t, t, x0, alpha_bars):
+    def noise(x, a, clean):
+        return torch.div(x - torch.sqrt(a) * clean, torch.sqrt(1 - a))
+
+    return torch.vmap(noise)(x_t, alpha_bars[t], x0)
+
+
+@accepted("predict_eps")
+def minus_the_score_times_std(x_t, t, x0, alpha_bars):
+    bar = torch.take(alpha_bars, t)[(...,) + (None,) * (x_t.ndim - 1)]
+    score = (bar.sqrt() * x0 - x_t) / (1 - bar)
+    return -score * (1 - bar).sqrt()
+
+
+@accepted("velocity")
+def as_noising_the_noise(x0, t, eps, alpha_bars):
+    bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
+    data, noise = eps, -x0  # a quarter turn on
+    return bar.sqrt() * data + (1 - bar).sqrt() * noise
+
+
+@accepted("velocity")
+def as_the_derivative_by_the_angle(x0, t, eps, alpha_bars):
+    angle = torch.atan2((1 - alpha_bars).sqrt(), alpha_bars.sqrt())[t]
+    angle = angle.reshape(t.shape + (1,) * (x0.ndim - 1))
+    return angle.cos() * eps - angle.sin() * x0
+
+
+@accepted("velocity")
+def with_einsum_and_one_stack(x0, t, eps, alpha_bars):
+    weights = torch.stack([-(1 - alpha_bars[t]).sqrt(), alpha_bars[t].sqrt()])
+    return torch.einsum("kb,kb...->b...", weights, torch.stack([x0, eps]))
+
+
+@accepted("velocity")
+def filled_row_by_row(x0, t, eps, alpha_bars):
+    out = torch.empty_like(x0)
+    for i, a in enumerate(alpha_bars[t].tolist()):
+        torch.sub(math.sqrt(a) * eps[i], x0[i], alpha=math.sqrt(1 - a), out=out[i])
+    return out
+
+
+@accepted("score_from_eps")
+def times_the_inverse_root(eps, t, alpha_bars):
+    return -(1 - alpha_bars).rsqrt()[t].reshape(-1, *[1] * (eps.ndim - 1)) * eps
+
+
+@accepted("score_from_eps")
+def per_example_in_a_loop(noise, steps, abar):
+    return torch.stack([-e / math.sqrt(1 - float(abar[s])) for e, s in zip(noise, steps, strict=True)])
+
+
+@accepted("score_from_eps")
+def by_the_gradient_of_the_density(eps, t, alpha_bars):
+    variance = (1 - alpha_bars[t]).reshape(-1, *[1] * (eps.ndim - 1))
+    with torch.enable_grad():
+        offset = (variance.sqrt() * eps).detach().requires_grad_()
+        (gradient,) = torch.autograd.grad((-offset.square() / (2 * variance)).sum(), offset)
+    return gradient
+
+
+@accepted("score_from_eps")
+def flat_and_in_double(eps, t, alpha_bars):
+    std = (1 - alpha_bars.double()[t]).sqrt().unsqueeze(1)
+    return eps.flatten(1).div(std).neg().reshape(eps.shape).to(eps.dtype)
 
 
 @accepted("ddim_step")

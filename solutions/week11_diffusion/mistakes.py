@@ -136,6 +136,100 @@ def overwrites_the_betas(betas):
     return betas.neg_().add_(1).cumprod(0)
 
 
+def cosine(T, s, cut=0.999, power=2, shift=0.0):
+    """The alpha_bars of the cosine schedule, with numbers to change."""
+    u = (torch.arange(T + 1, dtype=torch.float64) + shift) / T
+    f = torch.cos(torch.pi / 2 * (u + s) / (1 + s)).abs() ** power
+    return (f[1:] / f[:-1]).clamp(min=1 - cut).cumprod(0)
+
+
+@mistake(
+    "cosine_alpha_bars",
+    "The last beta is 1 in your schedule: cut the betas off at 0.999, or nothing is left to divide by.",
+)
+def without_the_cut(T, s=0.008, dtype=torch.float32):
+    return cosine(T, s, cut=1.0).to(dtype)
+
+
+@mistake("cosine_alpha_bars", "You cut the alpha_bars off at 0.001; it is the betas that are cut, at 0.999.")
+def cuts_the_alpha_bars(T, s=0.008, dtype=torch.float32):
+    return cosine(T, s, cut=1.0).clamp(min=0.001).to(dtype)
+
+
+@mistake("cosine_alpha_bars", "You cut the betas off at 0.9999; the limit is 0.999.")
+def cuts_too_late(T, s=0.008, dtype=torch.float32):
+    return cosine(T, s, cut=0.9999).to(dtype)
+
+
+@mistake(
+    "cosine_alpha_bars",
+    "Your alpha_bars are f((t + 1) / T), not divided by f(0): that is 1 only where s = 0.",
+)
+def not_divided_by_f_of_zero(T, s=0.008, dtype=torch.float32):
+    f = torch.cos(torch.tensor(torch.pi / 2 * s / (1 + s), dtype=torch.float64)).square()
+    return (f * cosine(T, s)).to(dtype)
+
+
+@mistake(
+    "cosine_alpha_bars",
+    "Your alpha_bars begin with f(0) / f(0) = 1; alpha_bar_0 has the noise of step 0 in it already.",
+)
+def begins_with_one(T, s=0.008, dtype=torch.float32):
+    return torch.cat([torch.ones(1, dtype=torch.float64), cosine(T, s)[:-1]]).to(dtype)
+
+
+@mistake("cosine_alpha_bars", "The square is missing: f is the squared cosine.")
+def without_the_square(T, s=0.008, dtype=torch.float32):
+    return cosine(T, s, power=1).to(dtype)
+
+
+@mistake("cosine_alpha_bars", "You use s = 0.008 whatever s says: that is only the default.")
+def ignores_s(T, s=0.008, dtype=torch.float32):
+    return cosine(T, 0.008).to(dtype)
+
+
+@mistake("cosine_alpha_bars", "Your default for s is 0.08; it is 0.008.")
+def another_offset(T, s=0.08, dtype=torch.float32):
+    return cosine(T, s).to(dtype)
+
+
+@mistake(
+    "cosine_alpha_bars",
+    "Your u takes T - 1 steps to get to 1; the T betas need the T + 1 values u = 0, 1 / T, ..., 1.",
+)
+def one_step_too_few(T, s=0.008, dtype=torch.float32):
+    u = torch.linspace(0, 1, T, dtype=torch.float64)
+    f = torch.cos(torch.pi / 2 * (u + s) / (1 + s)).square()
+    before = torch.cat([f[:1], f[:-1]])
+    return (f / before).clamp(min=0.001).cumprod(0).to(dtype)
+
+
+@mistake("cosine_alpha_bars", "You don't divide u + s by 1 + s: the cosine gets to 0 before the last step.")
+def not_divided_by_one_plus_s(T, s=0.008, dtype=torch.float32):
+    u = torch.arange(T + 1, dtype=torch.float64) / T
+    f = torch.cos(torch.pi / 2 * (u + s)).square()
+    return (f[1:] / f[:-1]).clamp(min=0.001).cumprod(0).to(dtype)
+
+
+@mistake(
+    "cosine_alpha_bars", "You return the betas; their alpha_bars, the products of 1 - beta, are asked for."
+)
+def betas_instead(T, s=0.008, dtype=torch.float32):
+    u = torch.arange(T + 1, dtype=torch.float64) / T
+    f = torch.cos(torch.pi / 2 * (u + s) / (1 + s)).square()
+    return (1 - f[1:] / f[:-1]).clamp(max=0.999).to(dtype)
+
+
+@mistake("cosine_alpha_bars", "You return float32 whatever `dtype` says.")
+def cosine_in_float32(T, s=0.008, dtype=torch.float32):
+    return diffusion.cosine_alpha_bars(T, s)
+
+
+@mistake("cosine_alpha_bars", "Where no dtype is given the alpha_bars should be float32.")
+def cosine_in_float64(T, s=0.008, dtype=torch.float64):
+    return diffusion.cosine_alpha_bars(T, s, dtype)
+
+
 def per_example(values, x):
     return values.reshape(-1, *[1] * (x.ndim - 1))
 
@@ -225,6 +319,364 @@ def in_place(x0, t, eps, alpha_bars):
 )
 def data_not_shrunk(x0, t, eps, alpha_bars):
     return x0 + (1 - per_example(alpha_bars[t], x0)).sqrt() * eps
+
+
+@mistake("noise_prediction_loss", "You sum the squares; the loss is their mean over all elements.")
+def sum_of_squares(model, x0, t, eps, alpha_bars):
+    return diffusion.noise_prediction_loss(model, x0, t, eps, alpha_bars) * eps.numel()
+
+
+@mistake(
+    "noise_prediction_loss",
+    "You sum over the dimensions of an example; here the mean is over these as well as over the batch.",
+)
+def sum_over_dimensions(model, x0, t, eps, alpha_bars):
+    return diffusion.noise_prediction_loss(model, x0, t, eps, alpha_bars) * eps[0].numel()
+
+
+@mistake("noise_prediction_loss", "There is no factor 1/2 in this loss.")
+def half_the_loss(model, x0, t, eps, alpha_bars):
+    return diffusion.noise_prediction_loss(model, x0, t, eps, alpha_bars) / 2
+
+
+@mistake("noise_prediction_loss", "You take the mean absolute error; the errors are squared.")
+def absolute_errors(model, x0, t, eps, alpha_bars):
+    return (model(diffusion.q_sample(x0, t, eps, alpha_bars), t) - eps).abs().mean()
+
+
+@mistake("noise_prediction_loss", "You take the root of the mean square; the loss is the mean square itself.")
+def root_mean_square(model, x0, t, eps, alpha_bars):
+    return diffusion.noise_prediction_loss(model, x0, t, eps, alpha_bars).sqrt()
+
+
+@mistake("noise_prediction_loss", "The model is shown the clean x0; it must find the noise in x_t.")
+def model_sees_the_data(model, x0, t, eps, alpha_bars):
+    return (model(x0, t) - eps).square().mean()
+
+
+@mistake("noise_prediction_loss", "You compare the prediction with x0; this model predicts the noise eps.")
+def compares_with_the_data(model, x0, t, eps, alpha_bars):
+    return (model(diffusion.q_sample(x0, t, eps, alpha_bars), t) - x0).square().mean()
+
+
+@mistake(
+    "noise_prediction_loss",
+    "You compare the prediction with the noise as it was added, sqrt(1 - alpha_bar) eps; it is eps itself.",
+)
+def compares_with_scaled_noise(model, x0, t, eps, alpha_bars):
+    scaled = (1 - per_example(alpha_bars[t], x0)).sqrt() * eps
+    return (model(diffusion.q_sample(x0, t, eps, alpha_bars), t) - scaled).square().mean()
+
+
+@mistake("noise_prediction_loss", "The model gets t / T; it is called with the steps t as they are.")
+def model_trained_on_fractions(model, x0, t, eps, alpha_bars):
+    return (model(diffusion.q_sample(x0, t, eps, alpha_bars), t / len(alpha_bars)) - eps).square().mean()
+
+
+@mistake(
+    "noise_prediction_loss", "You noise the whole batch at the first example's step: each has its own t."
+)
+def noised_at_the_first_step(model, x0, t, eps, alpha_bars):
+    x_t = diffusion.q_sample(x0, t[:1].expand(len(t)), eps, alpha_bars)
+    return (model(x_t, t) - eps).square().mean()
+
+
+@mistake(
+    "noise_prediction_loss",
+    "You weigh the squares by alpha_bar / (1 - alpha_bar), so that errors of x0 count; here all count alike.",
+)
+def weighted_as_errors_of_the_data(model, x0, t, eps, alpha_bars):
+    bar = per_example(alpha_bars[t], x0)
+    error = model(diffusion.q_sample(x0, t, eps, alpha_bars), t) - eps
+    return ((1 - bar) / bar * error.square()).mean()
+
+
+@mistake(
+    "noise_prediction_loss", "You noise with alpha_bar and 1 - alpha_bar; their roots are the coefficients."
+)
+def noised_without_roots(model, x0, t, eps, alpha_bars):
+    return (model(without_roots(x0, t, eps, alpha_bars), t) - eps).square().mean()
+
+
+@mistake(
+    "noise_prediction_loss", "You return the loss of each example; one number, their mean, is asked for."
+)
+def loss_of_each_example(model, x0, t, eps, alpha_bars):
+    error = model(diffusion.q_sample(x0, t, eps, alpha_bars), t) - eps
+    return error.square().flatten(1).mean(1)
+
+
+@mistake(
+    "noise_prediction_loss", "You detach the prediction: no gradient reaches the model, and it can't learn."
+)
+def detached_prediction(model, x0, t, eps, alpha_bars):
+    return diffusion.noise_prediction_loss(model, x0, t, eps, alpha_bars).detach()
+
+
+@mistake(
+    "noise_prediction_loss", "You noise x0 in place: the next epoch would begin with data full of noise."
+)
+def noises_the_data_in_place(model, x0, t, eps, alpha_bars):
+    return (model(in_place(x0, t, eps, alpha_bars), t) - eps).square().mean()
+
+
+@mistake("predict_x0", "You don't divide by sqrt(alpha_bar): what is left is x0 as it was shrunk.")
+def not_enlarged(x_t, t, eps, alpha_bars):
+    return x_t - (1 - per_example(alpha_bars[t], x_t)).sqrt() * eps
+
+
+@mistake("predict_x0", "You divide by alpha_bar; x0 was multiplied by its square root.")
+def divided_by_alpha_bar(x_t, t, eps, alpha_bars):
+    bar = per_example(alpha_bars[t], x_t)
+    return (x_t - (1 - bar).sqrt() * eps) / bar
+
+
+@mistake("predict_x0", "You subtract (1 - alpha_bar) eps; the noise in x_t is sqrt(1 - alpha_bar) eps.")
+def subtracts_without_root(x_t, t, eps, alpha_bars):
+    bar = per_example(alpha_bars[t], x_t)
+    return (x_t - (1 - bar) * eps) / bar.sqrt()
+
+
+@mistake("predict_x0", "You subtract eps as it is; it was scaled by sqrt(1 - alpha_bar) when it was added.")
+def subtracts_all_of_eps(x_t, t, eps, alpha_bars):
+    return (x_t - eps) / per_example(alpha_bars[t], x_t).sqrt()
+
+
+@mistake("predict_x0", "You add the noise once more; to get back it is subtracted.")
+def adds_the_noise(x_t, t, eps, alpha_bars):
+    return diffusion.predict_x0(x_t, t, -eps, alpha_bars)
+
+
+@mistake("predict_x0", "You divide only x_t by sqrt(alpha_bar); the noise goes out before the division.")
+def divides_too_early(x_t, t, eps, alpha_bars):
+    bar = per_example(alpha_bars[t], x_t)
+    return x_t / bar.sqrt() - (1 - bar).sqrt() * eps
+
+
+@mistake(
+    "predict_x0", "You clip the prediction to [-1, 1], which not all data keeps to: nothing is clipped here."
+)
+def clipped_prediction(x_t, t, eps, alpha_bars):
+    return diffusion.predict_x0(x_t, t, eps, alpha_bars).clamp(-1, 1)
+
+
+@mistake("predict_x0", "You use the first example's step for the whole batch: each has its own t.")
+def predicts_at_the_first_step(x_t, t, eps, alpha_bars):
+    return diffusion.predict_x0(x_t, t[:1].expand(len(t)), eps, alpha_bars)
+
+
+@mistake("predict_x0", "You look up t - 1, the papers' count from 1; here t indexes alpha_bars from 0.")
+def predicts_one_step_off(x_t, t, eps, alpha_bars):
+    return diffusion.predict_x0(x_t, (t - 1) % len(alpha_bars), eps, alpha_bars)
+
+
+@mistake(
+    "predict_x0",
+    "alpha_bar is broadcast along the last dimension; it belongs to the examples, the first one.",
+)
+def predicts_along_the_last_dimension(x_t, t, eps, alpha_bars):
+    bar = alpha_bars[t]
+    return (x_t - (1 - bar).sqrt() * eps) / bar.sqrt()
+
+
+@mistake(
+    "predict_x0", "A small number added to the denominator keeps it from 0, but alters every prediction."
+)
+def with_an_epsilon(x_t, t, eps, alpha_bars):
+    bar = per_example(alpha_bars[t], x_t)
+    return (x_t - (1 - bar).sqrt() * eps) / (bar.sqrt() + 1e-4)
+
+
+@mistake("predict_x0", "You take the noise out of x_t in place: the sampler still needs x_t.")
+def takes_the_noise_out_in_place(x_t, t, eps, alpha_bars):
+    bar = per_example(alpha_bars[t], x_t)
+    return x_t.sub_((1 - bar).sqrt() * eps).div_(bar.sqrt())
+
+
+@mistake("predict_eps", "You don't divide by sqrt(1 - alpha_bar): that is the noise as it was scaled.")
+def noise_not_rescaled(x_t, t, x0, alpha_bars):
+    return x_t - per_example(alpha_bars[t], x_t).sqrt() * x0
+
+
+@mistake(
+    "predict_eps", "You divide by 1 - alpha_bar, the variance; eps was scaled by the standard deviation."
+)
+def noise_over_the_variance(x_t, t, x0, alpha_bars):
+    bar = per_example(alpha_bars[t], x_t)
+    return (x_t - bar.sqrt() * x0) / (1 - bar)
+
+
+@mistake("predict_eps", "You subtract x0 as it is; in x_t it is shrunk by sqrt(alpha_bar).")
+def subtracts_all_of_the_data(x_t, t, x0, alpha_bars):
+    return (x_t - x0) / (1 - per_example(alpha_bars[t], x_t)).sqrt()
+
+
+@mistake("predict_eps", "You shrink x0 by alpha_bar; the coefficient is its square root.")
+def data_shrunk_without_root(x_t, t, x0, alpha_bars):
+    bar = per_example(alpha_bars[t], x_t)
+    return (x_t - bar * x0) / (1 - bar).sqrt()
+
+
+@mistake("predict_eps", "This is the score, minus the noise over its standard deviation; eps is asked for.")
+def score_for_noise(x_t, t, x0, alpha_bars):
+    bar = per_example(alpha_bars[t], x_t)
+    return (bar.sqrt() * x0 - x_t) / (1 - bar)
+
+
+@mistake("predict_eps", "The sign is turned: eps points from the shrunk data to x_t.")
+def noise_with_its_sign_turned(x_t, t, x0, alpha_bars):
+    return -diffusion.predict_eps(x_t, t, x0, alpha_bars)
+
+
+@mistake(
+    "predict_eps", "The two roots are exchanged: sqrt(alpha_bar) goes with x0, sqrt(1 - alpha_bar) with eps."
+)
+def roots_exchanged(x_t, t, x0, alpha_bars):
+    return diffusion.predict_eps(x_t, t, x0, 1 - alpha_bars)
+
+
+@mistake("predict_eps", "You use the first example's step for the whole batch: each has its own t.")
+def noise_at_the_first_step(x_t, t, x0, alpha_bars):
+    return diffusion.predict_eps(x_t, t[:1].expand(len(t)), x0, alpha_bars)
+
+
+@mistake("predict_eps", "You look up t - 1, the papers' count from 1; here t indexes alpha_bars from 0.")
+def noise_one_step_off(x_t, t, x0, alpha_bars):
+    return diffusion.predict_eps(x_t, (t - 1) % len(alpha_bars), x0, alpha_bars)
+
+
+@mistake(
+    "predict_eps",
+    "alpha_bar is broadcast along the last dimension; it belongs to the examples, the first one.",
+)
+def noise_along_the_last_dimension(x_t, t, x0, alpha_bars):
+    bar = alpha_bars[t]
+    return (x_t - bar.sqrt() * x0) / (1 - bar).sqrt()
+
+
+@mistake("predict_eps", "You shrink the caller's x0 in place: it is data, and stays as it is.")
+def shrinks_the_data_in_place(x_t, t, x0, alpha_bars):
+    bar = per_example(alpha_bars[t], x_t)
+    x0 *= bar.sqrt()
+    return (x_t - x0) / (1 - bar).sqrt()
+
+
+@mistake("velocity", "This is eps - x0, the velocity of a straight path; on this one both have coefficients.")
+def straight_velocity(x0, t, eps, alpha_bars):
+    return eps - x0
+
+
+@mistake("velocity", "The sign is turned: v is what eps grows by, so eps has the plus sign.")
+def velocity_towards_the_data(x0, t, eps, alpha_bars):
+    return -diffusion.velocity(x0, t, eps, alpha_bars)
+
+
+@mistake("velocity", "The two roots are exchanged: in v, sqrt(alpha_bar) goes with eps.")
+def velocity_with_roots_exchanged(x0, t, eps, alpha_bars):
+    bar = per_example(alpha_bars[t], x0)
+    return (1 - bar).sqrt() * eps - bar.sqrt() * x0
+
+
+@mistake("velocity", "The roots are missing: alpha_bar and 1 - alpha_bar are variances.")
+def velocity_without_roots(x0, t, eps, alpha_bars):
+    bar = per_example(alpha_bars[t], x0)
+    return bar * eps - (1 - bar) * x0
+
+
+@mistake("velocity", "You add the two terms: the data is subtracted, as the path leads away from it.")
+def velocity_with_a_plus(x0, t, eps, alpha_bars):
+    return diffusion.velocity(-x0, t, eps, alpha_bars)
+
+
+@mistake("velocity", "You put x_t in the place of x0: v is made of clean data and noise.")
+def velocity_from_x_t(x0, t, eps, alpha_bars):
+    return diffusion.velocity(diffusion.q_sample(x0, t, eps, alpha_bars), t, eps, alpha_bars)
+
+
+@mistake("velocity", "You use the first example's step for the whole batch: each has its own t.")
+def velocity_at_the_first_step(x0, t, eps, alpha_bars):
+    return diffusion.velocity(x0, t[:1].expand(len(t)), eps, alpha_bars)
+
+
+@mistake("velocity", "You look up t - 1, the papers' count from 1; here t indexes alpha_bars from 0.")
+def velocity_one_step_off(x0, t, eps, alpha_bars):
+    return diffusion.velocity(x0, (t - 1) % len(alpha_bars), eps, alpha_bars)
+
+
+@mistake(
+    "velocity", "alpha_bar is broadcast along the last dimension; it belongs to the examples, the first one."
+)
+def velocity_along_the_last_dimension(x0, t, eps, alpha_bars):
+    bar = alpha_bars[t]
+    return bar.sqrt() * eps - (1 - bar).sqrt() * x0
+
+
+@mistake("velocity", "You scale the caller's noise in place: q_sample needs the same eps.")
+def scales_the_noise_in_place(x0, t, eps, alpha_bars):
+    bar = per_example(alpha_bars[t], x0)
+    eps *= bar.sqrt()
+    return eps - (1 - bar).sqrt() * x0
+
+
+@mistake(
+    "score_from_eps", "The minus is missing: the score points against the noise, back to likelier points."
+)
+def score_along_the_noise(eps, t, alpha_bars):
+    return -diffusion.score_from_eps(eps, t, alpha_bars)
+
+
+@mistake(
+    "score_from_eps",
+    "You divide by the variance 1 - alpha_bar: right for the offset sqrt(1 - alpha_bar) eps, not for eps.",
+)
+def score_over_the_variance(eps, t, alpha_bars):
+    return -eps / (1 - per_example(alpha_bars[t], eps))
+
+
+@mistake(
+    "score_from_eps",
+    "You multiply by the standard deviation; the less noise there is, the steeper the score.",
+)
+def score_times_std(eps, t, alpha_bars):
+    return -eps * (1 - per_example(alpha_bars[t], eps)).sqrt()
+
+
+@mistake("score_from_eps", "You divide by sqrt(alpha_bar), the data's share; the noise has 1 - alpha_bar.")
+def score_over_the_signal(eps, t, alpha_bars):
+    return -eps / per_example(alpha_bars[t], eps).sqrt()
+
+
+@mistake("score_from_eps", "Minus eps is not yet the score: the standard deviation of the noise divides it.")
+def score_not_scaled(eps, t, alpha_bars):
+    return -eps
+
+
+@mistake("score_from_eps", "You divide by 1 - sqrt(alpha_bar); it is the root of 1 - alpha_bar.")
+def root_of_the_wrong_number(eps, t, alpha_bars):
+    return -eps / (1 - per_example(alpha_bars[t], eps).sqrt())
+
+
+@mistake("score_from_eps", "You use the first example's step for the whole batch: each has its own t.")
+def score_at_the_first_step(eps, t, alpha_bars):
+    return diffusion.score_from_eps(eps, t[:1].expand(len(t)), alpha_bars)
+
+
+@mistake("score_from_eps", "You look up t - 1, the papers' count from 1; here t indexes alpha_bars from 0.")
+def score_one_step_off(eps, t, alpha_bars):
+    return diffusion.score_from_eps(eps, (t - 1) % len(alpha_bars), alpha_bars)
+
+
+@mistake(
+    "score_from_eps",
+    "alpha_bar is broadcast along the last dimension; it belongs to the examples, the first one.",
+)
+def score_along_the_last_dimension(eps, t, alpha_bars):
+    return -eps / (1 - alpha_bars[t]).sqrt()
+
+
+@mistake("score_from_eps", "You divide eps in place: the caller's prediction must stay as it is.")
+def divides_in_place(eps, t, alpha_bars):
+    return eps.div_((1 - per_example(alpha_bars[t], eps)).sqrt()).neg()
 
 
 def ddim(x_t, a, b, eps, sigma, noise):
