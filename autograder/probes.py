@@ -72,7 +72,7 @@ class TimeModel(nn.Module):
         self.calls += 1
         if self.most and self.calls > self.most:
             raise RuntimeError(f"the model is called more often than {self.most} times")
-        told = self.calls / 8 if self.counting else 0
+        told: float | Tensor = self.calls / 8 if self.counting else 0
         if self.mixing:
             told = told + self.mixing * x.flatten(1).mean(1).reshape(t.shape)
         return torch.tanh(self.a * x + self.b) * torch.cos(self.c * t + 1) + t * x / 4 + told

@@ -198,12 +198,10 @@ def ddpm_step(
     asked for. (Ho et al., 2020, equations 7 and 11, and algorithm 2.)
     """
     require(0 <= t < len(betas), f"t must lie in 0 ... {len(betas) - 1}, not be {t}")
-    bars = alpha_bars(betas)
-    mean = (x_t - betas[t] / torch.sqrt(1 - bars[t]) * eps) / torch.sqrt(1 - betas[t])
-    if t == 0:
-        return mean
-    variance = betas[t] * (1 - bars[t - 1]) / (1 - bars[t])
-    return mean + torch.sqrt(variance) * noise
+    steps = torch.full(x_t.shape[:1], t, device=x_t.device)
+    x0 = predict_x0(x_t, steps, eps, alpha_bars(betas))
+    mean, variance = posterior_mean_variance(x0, x_t, steps, betas)
+    return mean + torch.sqrt(variance) * noise if t > 0 else mean
 
 
 def ddim_step(
@@ -234,7 +232,7 @@ def ddim_step(
     require(_shares(alpha_bars, below=1), f"alpha_bars must lie in (0, 1), not be {alpha_bars.tolist()}")
     a = alpha_bars[t]
     b = alpha_bars[t_prev] if t_prev >= 0 else 1.0
-    x0 = (x_t - (1 - a) ** 0.5 * eps) / a**0.5
+    x0 = predict_x0(x_t, torch.full(x_t.shape[:1], t, device=x_t.device), eps, alpha_bars)
     sigma = eta * ((1 - b) / (1 - a) * (1 - a / b)) ** 0.5
     return b**0.5 * x0 + (1 - b - sigma**2) ** 0.5 * eps + sigma * noise
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from autograder.author import check, choice, close, differ, floating_dtype, holds, number, probe, real
+from autograder.author import check, choice, close, differ, equal, floating_dtype, holds, number, probe, real
 from autograder.probes import Probe
 
 
@@ -81,6 +81,46 @@ def is_steeper_where_there_is_less_noise(score_from_eps, eps, t, alpha_bars):
     close(score_from_eps(eps, t, alpha_bars) * std, -eps)
 
 
+@check("posterior_mean_variance")
+def leads_from_each_marginal_to_the_one_before(posterior_mean_variance, x0, t, betas):
+    """Averaged over x_t given x0, it has the mean sqrt(b) x0 and the variance 1 - b of q(x_{t-1} | x0)."""
+    bars = torch.cumprod(1 - betas, 0)
+    bar, b = (v[t].reshape(-1, *[1] * (x0.ndim - 1)) for v in (bars, bars / (1 - betas)))
+    mean, _ = posterior_mean_variance(x0, bar.sqrt() * x0, t, betas)
+    close(mean, b.sqrt() * x0)
+    slope, variance = posterior_mean_variance(0 * x0, torch.ones_like(x0), t, betas)
+    close(slope**2 * (1 - bar) + variance, (1 - b) * torch.ones_like(x0))
+
+
+@check("posterior_mean_variance", examples=24)
+def finds_every_posterior_on_its_own(posterior_mean_variance, x0, x_t, t, betas):
+    """Each example has a step of its own: alone in a batch it has the same posterior."""
+    alone = [
+        posterior_mean_variance(x0[i : i + 1], x_t[i : i + 1], t[i : i + 1], betas) for i in range(len(x0))
+    ]
+    together = [torch.cat(parts) for parts in zip(*alone, strict=True)]
+    close(posterior_mean_variance(x0, x_t, t, betas), together)
+
+
+@check("ddpm_step", x0=real(dims="batch *event"))
+def has_the_mean_of_the_posterior(ddpm_step, x0, t, eps, betas):
+    """With the true noise and no fresh one, the step leads to the mean of q(x_{t-1} | x_t, x0)."""
+    bar = torch.cumprod(1 - betas, 0)[t]
+    b = bar / (1 - betas[t])
+    x_t = bar.sqrt() * x0 + (1 - bar).sqrt() * eps
+    mean = (b.sqrt() * betas[t] * x0 + (1 - betas[t]).sqrt() * (1 - b) * x_t) / (1 - bar)
+    close(ddpm_step(x_t, t, eps, betas, 0 * eps), mean)
+
+
+@check("ddpm_step")
+def spreads_by_the_posterior(ddpm_step, x_t, t, eps, betas, noise):
+    """Opposite noises lead to points 2 sigma |noise| apart, sigma^2 the posterior's variance, 0 at t = 0."""
+    bar = torch.cumprod(1 - betas, 0)[t]
+    variance = betas[t] * (1 - bar / (1 - betas[t])) / (1 - bar)
+    up, down = ddpm_step(x_t, t, eps, betas, noise), ddpm_step(x_t, t, eps, betas, -noise)
+    close((up - down) ** 2, 4 * variance * noise**2)
+
+
 @check("ddim_step")
 def leaves_the_marginal_variance_the_same(ddim_step, x_t, t, t_prev, alpha_bars, eta):
     """For any eta, the parts of eps and of the fresh noise have variance 1 - alpha_bar of t_prev together."""
@@ -126,3 +166,18 @@ def draws_from_the_posterior(sample, linear, x_T):
     betas = torch.tensor([0.25, 0.5], dtype=x_T.dtype)
     zero = torch.zeros_like(x_T)  # where this model predicts no noise; x_T itself serves as the fresh noise
     close(sample(linear, zero, betas, torch.stack([zero, x_T])), (0.2 / 0.75) ** 0.5 * x_T)
+
+
+@check("ddim_timesteps")
+def takes_all_steps_or_one(ddim_timesteps, T):
+    """Of T steps out of T none is left out; a single step is taken from 0."""
+    equal(ddim_timesteps(T, T), list(range(T))[::-1])
+    equal(ddim_timesteps(T, 1), [0])
+
+
+@check("guided_noise")
+def moves_in_proportion_to_the_weight(guided_noise, eps_uncond, eps_cond, w):
+    """It moves away from the unconditional prediction by w times the difference of the two, for any w."""
+    moved = guided_noise(eps_uncond, eps_cond, w) - eps_uncond
+    close(moved, w * (eps_cond - eps_uncond))
+    close(guided_noise(eps_uncond, eps_uncond, w), eps_uncond)

@@ -1,8 +1,10 @@
 """Week 11: the checks that students have too."""
 
+from itertools import pairwise
+
 import torch
 
-from autograder.author import at_least, check, close, floating_dtype, holds, integer, number, real
+from autograder.author import at_least, check, close, equal, floating_dtype, holds, integer, number, real
 from autograder.probes import Probe
 
 
@@ -161,6 +163,50 @@ def is_the_slope_of_the_log_density(score_from_eps, x0, eps, t, alpha_bars):
     close(score_from_eps(eps, t, alpha_bars), (bar.sqrt() * x0 - x_t) / (1 - bar))
 
 
+@check("posterior_mean_variance", examples=4)
+def gives_a_worked_posterior(posterior_mean_variance, betas):
+    """With betas 0.36, 0.4375 and t = 1, the mean is (0.35 x0 + 0.27 x_1) / 0.64, the variance 0.24609."""
+    x0, x_t, betas, mean = betas.new_tensor([[64.0, 5.0], [0.0, 64.0], [0.36, 0.4375], [35.0, 5.0]])
+    found = posterior_mean_variance(x0[:, None], x_t[:, None], torch.tensor([1, 0]), betas)
+    close(found, [mean[:, None], betas.new_tensor([[0.24609375], [0.0]])])
+    found = posterior_mean_variance(0 * x0[:, None], x_t[:, None], torch.tensor([0, 1]), betas)
+    close(found, [betas.new_tensor([[0.0], [27.0]]), betas.new_tensor([[0.0], [0.24609375]])])
+
+
+@check("posterior_mean_variance")
+def knows_the_data_at_the_first_step(posterior_mean_variance, x0, x_t, t, betas):
+    """Before step 0 there is the data: its mean is x0 for any x_t, and nothing is left to vary."""
+    mean, variance = posterior_mean_variance(x0, x_t, 0 * t, betas)
+    close(mean, x0)
+    close(variance, 0 * x0.flatten(1)[:, 0].reshape(-1, *[1] * (x0.ndim - 1)))
+
+
+@check("ddpm_step", examples=4)
+def takes_a_worked_step(ddpm_step, betas):
+    """With betas 0.36, 0.4375 and t = 1, x = 11.75 and eps = 16 lead to (11.75 - 8.75) / 0.75 = 4."""
+    x_t, eps, one = betas.new_tensor([[[11.75]], [[16.0]], [[1.0]]])
+    mean = ddpm_step(x_t, 1, eps, betas.new_tensor([0.36, 0.4375]), 0 * one)
+    close(mean, 4 * one)
+    drawn = ddpm_step(x_t, 1, eps, betas.new_tensor([0.36, 0.4375]), one)
+    close((drawn - mean) ** 2, 0.24609375 * one)  # the posterior's variance
+
+
+@check("ddpm_step")
+def ends_without_noise(ddpm_step, x_t, eps, betas, noise):
+    """The step from t = 0 adds no noise: it leads to x0 = (x - sqrt(beta_0) eps) / sqrt(1 - beta_0)."""
+    x0 = (x_t - betas[0].sqrt() * eps) / (1 - betas[0]).sqrt()
+    close(ddpm_step(x_t, 0, eps, betas, noise), x0)
+
+
+@check("sample")
+def with_one_step_predicts_the_data(sample, model, x_T, betas):
+    """T = 1 takes one call, eps = model(x_T, 0), and gives (x_T - sqrt(beta) eps) / sqrt(1 - beta)."""
+    beta = betas[:1]
+    eps = model.build()(x_T, torch.zeros(len(x_T), dtype=torch.int64))
+    x0 = sample(model, x_T, beta, torch.ones_like(x_T)[None])
+    close(x0, (x_T - beta.sqrt() * eps) / (1 - beta).sqrt())
+
+
 @check("ddim_step", x0=real(dims="batch *event"))
 def returns_to_the_data_in_one_step(ddim_step, x0, t, eps, alpha_bars, eta, noise):
     """With the true noise the step to t_prev = -1, where alpha_bar is 1, gives x0, whatever eta and noise."""
@@ -182,10 +228,31 @@ def is_ddpm_with_eta_one_and_adjacent_steps(ddim_step, x_t, t, eps, alpha_bars, 
     )
 
 
-@check("sample")
-def with_one_step_predicts_the_data(sample, model, x_T, betas):
-    """T = 1 takes one call, eps = model(x_T, 0), and gives (x_T - sqrt(beta) eps) / sqrt(1 - beta)."""
-    beta = betas[:1]
-    eps = model.build()(x_T, torch.zeros(len(x_T), dtype=torch.int64))
-    x0 = sample(model, x_T, beta, torch.ones_like(x_T)[None])
-    close(x0, (x_T - beta.sqrt() * eps) / (1 - beta).sqrt())
+@check("ddim_timesteps", gate=True)
+def gives_the_worked_steps(ddim_timesteps):
+    """4 of 1000 steps are 750, 500, 250 and 0; 3 of 10 are 6, 3 and 0, as 10 // 3 is 3."""
+    equal(ddim_timesteps(1000, 4), [750, 500, 250, 0])
+    equal(ddim_timesteps(10, 3), [6, 3, 0])
+
+
+@check("ddim_timesteps")
+def falls_to_zero_by_equal_gaps(ddim_timesteps, T, n):
+    """There are n steps, each T // n below the one before, and the last is 0."""
+    steps = ddim_timesteps(T, n)
+    equal(len(steps), n)
+    equal(steps[-1], 0)
+    equal([a - b for a, b in pairwise(steps)], [T // n] * (n - 1))
+
+
+@check("guided_noise")
+def has_both_predictions_at_its_ends(guided_noise, eps_uncond, eps_cond):
+    """A weight of 0 ignores the condition; a weight of 1 is the conditional prediction, no more."""
+    close(guided_noise(eps_uncond, eps_cond, 0.0), eps_uncond)
+    close(guided_noise(eps_uncond, eps_cond, 1.0), eps_cond)
+
+
+@check("guided_noise", examples=4)
+def goes_beyond_the_condition(guided_noise, eps_cond):
+    """From 1 without to 2 with the condition, a weight of 7.5 leads to 8.5: 7.5 times as far."""
+    one = torch.ones_like(eps_cond)
+    close(guided_noise(one, 2 * one, 7.5), 8.5 * one)

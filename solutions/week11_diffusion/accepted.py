@@ -298,6 +298,98 @@ def flat_and_in_double(eps, t, alpha_bars):
     return eps.flatten(1).div(std).neg().reshape(eps.shape).to(eps.dtype)
 
 
+@accepted("posterior_mean_variance")
+def by_precisions(x0, x_t, t, betas):
+    shape = (-1, *[1] * (x0.ndim - 1))
+    bars = torch.cumprod(1 - betas, 0)
+    beta = betas[t].reshape(shape)
+    before = (bars / (1 - betas)).index_fill(0, torch.tensor([0]), 1.0)[t].reshape(shape)
+    # Precision times (1 - b) beta, so that nothing is divided by 0 at t = 0.
+    precision = (1 - beta) * (1 - before) + beta
+    mean = ((1 - beta).sqrt() * (1 - before) * x_t + beta * before.sqrt() * x0) / precision
+    return mean, beta * (1 - before) / precision
+
+
+@accepted("posterior_mean_variance")
+def with_tables_made_first(x_start, x_t, t, betas):
+    alphas_cumprod = torch.cumprod(1.0 - betas, dim=0)
+    previous = F.pad(alphas_cumprod[:-1], (1, 0), value=1.0)
+    variance = betas * (1.0 - previous) / (1.0 - alphas_cumprod)
+    first = betas * torch.sqrt(previous) / (1.0 - alphas_cumprod)
+    second = (1.0 - previous) * torch.sqrt(1.0 - betas) / (1.0 - alphas_cumprod)
+
+    def extract(table):
+        return table.gather(-1, t).reshape(len(t), *((1,) * (x_t.dim() - 1)))
+
+    return extract(first) * x_start + extract(second) * x_t, extract(variance)
+
+
+@accepted("posterior_mean_variance")
+def step_by_step_in_floats(x0, x_t, t, betas):
+    bars = [1.0]
+    for beta in betas.tolist():
+        bars.append(bars[-1] * (1 - beta))
+    means, variances = [], []
+    for data, x, step in zip(x0, x_t, t.tolist(), strict=True):
+        beta, before, bar = float(betas[step]), bars[step], bars[step + 1]
+        means.append(
+            math.sqrt(before) * beta / (1 - bar) * data + math.sqrt(1 - beta) * (1 - before) / (1 - bar) * x
+        )
+        variances.append(beta * (1 - before) / (1 - bar))
+    shape = (len(t),) + (1,) * (x0.ndim - 1)
+    return torch.stack(means), torch.tensor(variances, dtype=x0.dtype).view(shape)
+
+
+@accepted("posterior_mean_variance")
+def around_the_predicted_noise(x0, x_t, t, betas):
+    column = (slice(None),) + (None,) * (x0.ndim - 1)
+    bars = (1 - betas).cumprod(0)
+    bar, beta = bars[t][column], betas[t][column]
+    before = torch.where(t > 0, bars[(t - 1).clamp(min=0)], torch.ones_like(bars[t]))[column]
+    eps = (x_t - bar.sqrt() * x0) / (1 - bar).sqrt()
+    mean = (x_t - beta / (1 - bar).sqrt() * eps) / (1 - beta).sqrt()
+    return mean, (1 - before) / (1 - bar) * beta
+
+
+@accepted("ddpm_step")
+def as_in_algorithm_2(x_t, t, eps, betas, noise):
+    bars = torch.cumprod(1 - betas, 0)
+    mean = (x_t - betas[t] / torch.sqrt(1 - bars[t]) * eps) / torch.sqrt(1 - betas[t])
+    if t == 0:
+        return mean
+    return mean + torch.sqrt(betas[t] * (1 - bars[t - 1]) / (1 - bars[t])) * noise
+
+
+@accepted("ddpm_step")
+def as_ddim_with_eta_one(x, t, eps, betas, z):
+    bars = torch.cat([torch.ones_like(betas[:1]), torch.cumprod(1 - betas, 0)])
+    a, b = bars[t + 1], bars[t]
+    x0 = (x - (1 - a).sqrt() * eps) / a.sqrt()
+    variance = (1 - b) / (1 - a) * betas[t]
+    return b.sqrt() * x0 + (1 - b - variance).clamp(min=0).sqrt() * eps + variance.sqrt() * z
+
+
+@accepted("ddpm_step")
+def with_floats_and_three_coefficients(x_t, t, eps, betas, noise):
+    alphas = [1 - b for b in betas.tolist()]
+    bar, before = math.prod(alphas[: t + 1]), math.prod(alphas[:t])
+    scale = 1 / math.sqrt(alphas[t])
+    sigma = math.sqrt((1 - alphas[t]) * (1 - before) / (1 - bar))
+    return scale * x_t - scale * (1 - alphas[t]) / math.sqrt(1 - bar) * eps + sigma * noise
+
+
+@accepted("ddpm_step")
+@torch.no_grad()
+def in_place_on_its_own_mean(x_t, t, eps, betas, noise):
+    log_bars = torch.log1p(-betas.double()).cumsum(0)
+    spread = -torch.expm1(log_bars)  # 1 - alpha_bar
+    mean = x_t.double().clone()
+    mean.sub_(betas[t] / spread[t].sqrt() * eps).mul_(torch.exp(-torch.log1p(-betas[t].double()) / 2))
+    if t:
+        mean.add_(noise * (betas[t] * spread[t - 1] / spread[t]).sqrt())
+    return mean.to(x_t.dtype)
+
+
 @accepted("ddim_step")
 def with_the_padded_schedule(x_t, t, t_prev, eps, alpha_bars, eta, noise):
     padded = torch.cat([alpha_bars.new_ones(1), alpha_bars])
@@ -409,3 +501,59 @@ def recursively(model, x_T, betas, noises):
         return denoise(mean + torch.sqrt((1 - b) / (1 - a) * betas[t]) * noises[t], t - 1)
 
     return denoise(x_T, len(betas) - 1)
+
+
+@accepted("ddim_timesteps")
+def by_a_range(T, n):
+    step = T // n
+    return list(range((n - 1) * step, -1, -step))
+
+
+@accepted("ddim_timesteps")
+def counting_up_and_turning_round(T, n):
+    steps = []
+    while len(steps) < n:
+        steps.append(len(steps) * (T // n))
+    steps.reverse()
+    return tuple(steps)
+
+
+@accepted("ddim_timesteps")
+def as_diffusers_does(num_train_timesteps, num_inference_steps):
+    ratio = num_train_timesteps // num_inference_steps
+    return (np.arange(0, num_inference_steps) * ratio).round()[::-1].copy().astype(np.int64).tolist()
+
+
+@accepted("ddim_timesteps")
+def from_a_tensor(T, n):
+    return [int(i) for i in (torch.arange(n) * (T // n)).flip(0)]
+
+
+@accepted("guided_noise")
+def from_the_unconditional_one(eps_uncond, eps_cond, w):
+    return eps_uncond + w * (eps_cond - eps_uncond)
+
+
+@accepted("guided_noise")
+def by_lerp(unconditional, conditional, scale):
+    return torch.lerp(unconditional, conditional, scale)
+
+
+@accepted("guided_noise")
+def with_the_weight_of_the_paper(eps_uncond, eps_cond, w):
+    excess = w - 1
+    return torch.add((1 + excess) * eps_cond, eps_uncond, alpha=-excess)
+
+
+@accepted("guided_noise")
+def as_a_product_of_weights(eps_uncond, eps_cond, w):
+    both = torch.stack([eps_uncond, eps_cond], -1)
+    return both @ torch.tensor([1 - w, w], dtype=both.dtype)
+
+
+@accepted("guided_noise")
+def in_place_on_the_difference(eps_uncond, eps_cond, w):
+    out = eps_cond - eps_uncond
+    out *= w
+    out += eps_uncond
+    return out

@@ -1,5 +1,6 @@
 """Week 11: wrong ways to write the answers, each with the misunderstanding behind it."""
 
+import numpy as np
 import torch
 
 from autograder.author import mistake
@@ -679,6 +680,183 @@ def divides_in_place(eps, t, alpha_bars):
     return eps.div_((1 - per_example(alpha_bars[t], eps)).sqrt()).neg()
 
 
+def bayes(x0, x_t, t, betas, before=None):
+    """beta, b, alpha_bar, and the posterior's mean and variance; b is alpha_bar_{t-1}, or `before`."""
+    bars = torch.cumprod(1 - betas, 0)
+    if before is None:
+        before = torch.cat([torch.ones_like(bars[:1]), bars[:-1]])[t]
+    beta, b, bar = (per_example(v, x0) for v in (betas[t], before, bars[t]))
+    mean = (b.sqrt() * beta * x0 + (1 - beta).sqrt() * (1 - b) * x_t) / (1 - bar)
+    return beta, b, bar, mean, beta * (1 - b) / (1 - bar)
+
+
+@mistake(
+    "posterior_mean_variance", "The variance is not beta_t, the forward step's: knowing x0 makes it smaller."
+)
+def variance_of_the_forward_step(x0, x_t, t, betas):
+    beta, _, _, mean, _ = bayes(x0, x_t, t, betas)
+    return mean, beta
+
+
+@mistake(
+    "posterior_mean_variance", "You return the standard deviation; its square, the variance, is asked for."
+)
+def std_of_the_posterior(x0, x_t, t, betas):
+    *_, mean, variance = bayes(x0, x_t, t, betas)
+    return mean, variance.sqrt()
+
+
+@mistake(
+    "posterior_mean_variance",
+    "At t = 0 you look up alpha_bars[-1], which is the last one; before the first step alpha_bar is 1.",
+)
+def wraps_at_the_first_step(x0, x_t, t, betas):
+    *_, mean, variance = bayes(x0, x_t, t, betas, torch.cumprod(1 - betas, 0)[t - 1])
+    return mean, variance
+
+
+@mistake(
+    "posterior_mean_variance",
+    "You put the variance of t = 1 in the place of that at t = 0, as is done for logarithms; here it is 0.",
+)
+def variance_cut_off_from_zero(x0, x_t, t, betas):
+    *_, mean, variance = bayes(x0, x_t, t, betas)
+    after = bayes(x0, x_t, (0 * t + 1).clamp(max=len(betas) - 1), betas)[-1]
+    return mean, torch.where(per_example(t, x0) == 0, after, variance)
+
+
+@mistake(
+    "posterior_mean_variance",
+    "The two weights are exchanged: at small t the mean is close to x0, not to x_t.",
+)
+def weights_exchanged(x0, x_t, t, betas):
+    *_, mean, variance = bayes(x_t, x0, t, betas)
+    return mean, variance
+
+
+@mistake("posterior_mean_variance", "x0 is weighted by alpha_bar of step t - 1; you take that of step t.")
+def data_shrunk_to_the_wrong_step(x0, x_t, t, betas):
+    beta, b, bar, _, variance = bayes(x0, x_t, t, betas)
+    return (bar.sqrt() * beta * x0 + (1 - beta).sqrt() * (1 - b) * x_t) / (1 - bar), variance
+
+
+@mistake("posterior_mean_variance", "The roots in the mean are missing: sqrt(b) and sqrt(1 - beta_t).")
+def mean_without_roots(x0, x_t, t, betas):
+    beta, b, bar, _, variance = bayes(x0, x_t, t, betas)
+    return (b * beta * x0 + (1 - beta) * (1 - b) * x_t) / (1 - bar), variance
+
+
+@mistake("posterior_mean_variance", "The weight of x_t has sqrt(1 - beta_t), of one step, not of all steps.")
+def all_steps_for_one(x0, x_t, t, betas):
+    beta, b, bar, _, variance = bayes(x0, x_t, t, betas)
+    return (b.sqrt() * beta * x0 + bar.sqrt() * (1 - b) * x_t) / (1 - bar), variance
+
+
+@mistake("posterior_mean_variance", "This is the mean of q(x_{t-1} | x0): x_t tells something as well.")
+def mean_without_x_t(x0, x_t, t, betas):
+    _, b, _, _, variance = bayes(x0, x_t, t, betas)
+    return b.sqrt() * x0 + 0 * x_t, variance
+
+
+@mistake(
+    "posterior_mean_variance", "You use the first example's step for the whole batch: each has its own t."
+)
+def posterior_of_the_first_step(x0, x_t, t, betas):
+    return diffusion.posterior_mean_variance(x0, x_t, t[:1].expand(len(t)), betas)
+
+
+@mistake(
+    "posterior_mean_variance",
+    "Your variance has the shape of x_t; it is one number per example, in the shape (B, 1, ..., 1).",
+)
+def variance_of_every_element(x0, x_t, t, betas):
+    *_, mean, variance = bayes(x0, x_t, t, betas)
+    return mean, variance.expand_as(x0)
+
+
+@mistake("posterior_mean_variance", "The variance comes second; the mean is first.")
+def variance_first(x0, x_t, t, betas):
+    return diffusion.posterior_mean_variance(x0, x_t, t, betas)[::-1]
+
+
+def denoised(x_t, t, eps, betas, noise, weight=None, keep=None, std=None):
+    """A DDPM step with one thing changed: each argument, if given, replaces what is right."""
+    bars = torch.cumprod(1 - betas, 0)
+    before = bars[t - 1] if t else torch.ones_like(bars[0])
+    weight = betas[t] / (1 - bars[t]).sqrt() if weight is None else weight
+    keep = (1 - betas[t]).sqrt() if keep is None else keep
+    std = (betas[t] * (1 - before) / (1 - bars[t])).sqrt() if std is None else std
+    return (x_t - weight * eps) / keep + std * noise
+
+
+@mistake(
+    "ddpm_step", "You add noise with the variance beta_t of the forward step; the posterior's is asked for."
+)
+def noise_of_the_forward_step(x_t, t, eps, betas, noise):
+    return denoised(x_t, t, eps, betas, noise, std=betas[t].sqrt() if t else 0)
+
+
+@mistake("ddpm_step", "You add noise at t = 0 too, where the data is reached; there the variance is 0.")
+def noise_on_the_data(x_t, t, eps, betas, noise):
+    return denoised(x_t, t, eps, betas, noise, std=None if t else betas[0].sqrt())
+
+
+@mistake("ddpm_step", "You never add the noise: a step is a draw, not only its mean.")
+def mean_alone(x_t, t, eps, betas, noise):
+    return denoised(x_t, t, eps, betas, noise, std=0)
+
+
+@mistake("ddpm_step", "You scale the noise by the variance; its root, the standard deviation, belongs there.")
+def noise_times_variance(x_t, t, eps, betas, noise):
+    std = denoised(0 * x_t, t, 0 * eps, betas, torch.ones_like(noise))
+    return denoised(x_t, t, eps, betas, noise, std=std**2)
+
+
+@mistake("ddpm_step", "The noise that eps tells of is that of all steps: divide by sqrt(1 - alpha_bar_t).")
+def one_step_for_all(x_t, t, eps, betas, noise):
+    return denoised(x_t, t, eps, betas, noise, weight=betas[t].sqrt())
+
+
+@mistake(
+    "ddpm_step", "You take out all the noise, sqrt(1 - alpha_bar_t) eps; a step undoes its own share only."
+)
+def takes_out_all_the_noise(x_t, t, eps, betas, noise):
+    return denoised(x_t, t, eps, betas, noise, weight=(1 - torch.cumprod(1 - betas, 0)[t]).sqrt())
+
+
+@mistake(
+    "ddpm_step", "You divide by sqrt(alpha_bar_t); a single step back enlarges by sqrt(1 - beta_t) alone."
+)
+def enlarged_by_all_steps(x_t, t, eps, betas, noise):
+    return denoised(x_t, t, eps, betas, noise, keep=torch.cumprod(1 - betas, 0)[t].sqrt())
+
+
+@mistake("ddpm_step", "The mean is not divided by sqrt(1 - beta_t): forward, the step shrank x.")
+def mean_not_enlarged(x_t, t, eps, betas, noise):
+    return denoised(x_t, t, eps, betas, noise, keep=1)
+
+
+@mistake("ddpm_step", "You use eps with alpha_bar of step t - 1; the model saw x at step t.")
+def noise_of_the_step_before(x_t, t, eps, betas, noise):
+    bars = torch.cumprod(1 - betas, 0)
+    return denoised(x_t, t, eps, betas, noise, weight=betas[t] / (1 - bars[t - 1 if t else 0]).sqrt())
+
+
+@mistake(
+    "ddpm_step", "You clip the predicted data to [-1, 1], which not all data keeps to: nothing is clipped."
+)
+def clips_the_data(x_t, t, eps, betas, noise):
+    steps = torch.full((len(x_t),), t)
+    x0 = diffusion.predict_x0(x_t, steps, eps, torch.cumprod(1 - betas, 0)).clamp(-1, 1)
+    mean, variance = diffusion.posterior_mean_variance(x0, x_t, steps, betas)
+    return mean + variance.sqrt() * noise
+
+
+@mistake("ddpm_step", "You denoise x_t in place: the caller's state must stay as it is.")
+def denoises_in_place(x_t, t, eps, betas, noise):
+    return x_t.copy_(denoised(x_t, t, eps, betas, noise))
+
+
 def ddim(x_t, a, b, eps, sigma, noise):
     """The step with all its numbers given; what is left of the variance never below zero."""
     x0 = (x_t - (1 - a) ** 0.5 * eps) / a**0.5
@@ -937,6 +1115,98 @@ def clips_the_predicted_data(model, x_T, betas, noises):
         mean = (before[t].sqrt() * betas[t] * x0.clamp(-5, 5) + kept) / (1 - bars[t])
         x = mean + (betas[t] * (1 - before[t]) / (1 - bars[t])).sqrt() * noises[t]
     return x
+
+
+@mistake("ddim_timesteps", "Your steps rise; a sampler begins with the noisiest of them.")
+def rising_steps(T, n):
+    return [T // n * i for i in range(n)]
+
+
+@mistake("ddim_timesteps", "Your steps begin at T - 1 and leave 0 out; here they begin lower and end at 0.")
+def from_the_last_step(T, n):
+    return [T // n * (i + 1) - 1 + T % n for i in reversed(range(n))]
+
+
+@mistake("ddim_timesteps", "Your steps are spread evenly over 0 ... T - 1; here the gaps are exactly T // n.")
+def spread_evenly(T, n):
+    return [round(x) for x in np.linspace(0, T - 1, n)[::-1]]
+
+
+@mistake(
+    "ddim_timesteps",
+    "Where n does not divide T you take more than n steps: count the steps, not the way to T.",
+)
+def as_many_as_fit(T, n):
+    return list(range(0, T, T // n))[::-1]
+
+
+@mistake(
+    "ddim_timesteps", "You round down after multiplying, T i // n; the gap T // n itself is rounded down."
+)
+def rounds_at_the_end(T, n):
+    return [T * i // n for i in reversed(range(n))]
+
+
+@mistake("ddim_timesteps", "You count from 1, as papers do: the last step is 0 here, not T // n.")
+def counted_like_papers(T, n):
+    return [T // n * i for i in range(n, 0, -1)]
+
+
+@mistake("ddim_timesteps", "Your list has n + 1 steps: T // n times n is too much, and may lie beyond T - 1.")
+def one_step_too_many(T, n):
+    return [T // n * i for i in range(n, -1, -1)]
+
+
+@mistake("ddim_timesteps", "You add the -1 that comes after the last step; it is not asked for.")
+def with_the_data_at_the_end(T, n):
+    return [*diffusion.ddim_timesteps(T, n), -1]
+
+
+@mistake("guided_noise", "The weights are exchanged: w belongs to the conditional prediction.")
+def weights_turned_round(eps_uncond, eps_cond, w):
+    return w * eps_uncond + (1 - w) * eps_cond
+
+
+@mistake(
+    "guided_noise",
+    "This is the paper's way to count, (1 + w) eps_cond - w eps_uncond; here w = 1 is the plain condition.",
+)
+def weight_of_the_paper(eps_uncond, eps_cond, w):
+    return (1 + w) * eps_cond - w * eps_uncond
+
+
+@mistake("guided_noise", "You go the wrong way, away from the condition.")
+def away_from_the_condition(eps_uncond, eps_cond, w):
+    return eps_uncond + w * (eps_uncond - eps_cond)
+
+
+@mistake("guided_noise", "You add w times the conditional prediction; it is the difference that is scaled.")
+def adds_the_condition(eps_uncond, eps_cond, w):
+    return eps_uncond + w * eps_cond
+
+
+@mistake("guided_noise", "You keep w between 0 and 1; guidance lives on weights above 1.")
+def weight_kept_below_one(eps_uncond, eps_cond, w):
+    return diffusion.guided_noise(eps_uncond, eps_cond, min(max(w, 0.0), 1.0))
+
+
+@mistake("guided_noise", "You divide by the sum of absolute weights; (1 - w) and w already add up to 1.")
+def weights_normalised(eps_uncond, eps_cond, w):
+    return diffusion.guided_noise(eps_uncond, eps_cond, w) / (abs(1 - w) + abs(w))
+
+
+@mistake(
+    "guided_noise", "You rescale the result to the length of the conditional prediction; it stays as it is."
+)
+def rescaled_to_the_condition(eps_uncond, eps_cond, w):
+    mixed = diffusion.guided_noise(eps_uncond, eps_cond, w)
+    return mixed * eps_cond.norm() / mixed.norm()
+
+
+@mistake("guided_noise", "You guide in place: the unconditional prediction is gone afterwards.")
+def guides_in_place(eps_uncond, eps_cond, w):
+    eps_uncond += w * (eps_cond - eps_uncond)
+    return eps_uncond
 
 
 @mistake("linear_betas", "Where no dtype is given the betas should be float32.")
