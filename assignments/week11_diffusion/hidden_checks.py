@@ -181,3 +181,31 @@ def moves_in_proportion_to_the_weight(guided_noise, eps_uncond, eps_cond, w):
     moved = guided_noise(eps_uncond, eps_cond, w) - eps_uncond
     close(moved, w * (eps_cond - eps_uncond))
     close(guided_noise(eps_uncond, eps_uncond, w), eps_uncond)
+
+
+@check("latent_diffusion_loss")
+def scales_what_is_encoded(latent_diffusion_loss, scale, model, x, t, eps, alpha_bars):
+    """For an encoder that is linear, to scale the latents is to scale the data: the noise stays as it is."""
+    linear = Probe("PairEncoder", {"a": 0.0})
+    scaled = latent_diffusion_loss(linear, scale, model, x, t, eps, alpha_bars)
+    close(scaled, latent_diffusion_loss(linear, 1.0, model, scale * x, t, eps, alpha_bars))
+
+
+@check("cascade_condition", examples=24)
+def conditions_every_example_on_its_own(cascade_condition, low, factor, eps, t, alpha_bars):
+    """Each example has a step of its own: alone in a batch it gets the same condition."""
+    alone = [
+        cascade_condition(low[i : i + 1], factor, eps[i : i + 1], t[i : i + 1], alpha_bars)
+        for i in range(len(low))
+    ]
+    close(cascade_condition(low, factor, eps, t, alpha_bars), torch.cat(alone))
+
+
+@check("action_chunk_denoise")
+def plans_with_one_call_per_step(action_chunk_denoise, model, noise, betas, noises, execute, reference):
+    """T steps take T calls of the model and no more: each is the work of a whole network."""
+    frugal = Probe("TimeModel", {**model.parameters, "most": len(betas)})
+    close(
+        action_chunk_denoise(frugal, noise, betas, noises, execute),
+        reference(frugal, noise, betas, noises, execute),
+    )

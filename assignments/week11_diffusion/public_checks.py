@@ -256,3 +256,55 @@ def goes_beyond_the_condition(guided_noise, eps_cond):
     """From 1 without to 2 with the condition, a weight of 7.5 leads to 8.5: 7.5 times as far."""
     one = torch.ones_like(eps_cond)
     close(guided_noise(one, 2 * one, 7.5), 8.5 * one)
+
+
+@check("latent_diffusion_loss", examples=4)
+def gives_a_worked_latent_loss(latent_diffusion_loss, eps):
+    """The latent v / 4 = 2.5, scaled by 2, is 5. With eps = 10 at alpha_bar = 0.36 the model x costs 1."""
+    x, noise, bars = eps.new_tensor([[3.0, 10.0]]), eps.new_tensor([[10.0]]), eps.new_tensor([0.36]).expand(5)
+    quarter, same = Probe("PairEncoder", {"a": 0.0}), Probe("TimeModel", {"a": 0.0, "b": 0.0})  # t x / 4
+    # 0.6 * 5 + 0.8 * 10 = 11, which misses eps by 1.
+    loss = latent_diffusion_loss(quarter, 2.0, same, x, torch.tensor([4]), noise, bars)
+    close(loss, noise[0, 0] / 10)
+
+
+@check("latent_diffusion_loss")
+def averages_over_the_latents(latent_diffusion_loss, encode, scale, x, eps, alpha_bars):
+    """A model that predicts no noise costs the mean of eps^2 over the elements of the latents."""
+    none = Probe("TimeModel", {"a": 0.0, "b": 0.0})  # t x / 4, and t is 0
+    t = torch.zeros(len(eps), dtype=torch.int64)
+    loss = latent_diffusion_loss(encode, scale, none, x, t, eps, alpha_bars)
+    close(loss, (eps**2).sum() / eps.numel())
+
+
+@check("cascade_condition")
+def makes_blocks_of_pixels(cascade_condition, low, factor, eps, t, alpha_bars):
+    """Without noise every pixel of the small image, times sqrt(alpha_bar), is a block of equal ones."""
+    large = cascade_condition(low, factor, 0 * eps, t, alpha_bars)
+    for i in range(factor):
+        for j in range(factor):
+            close(large[:, :, i::factor, j::factor], alpha_bars[t].sqrt()[:, None, None, None] * low)
+
+
+@check("cascade_condition")
+def noises_every_large_pixel(cascade_condition, low, factor, eps, t, alpha_bars):
+    """Of a black image only noise is seen, its own at each large pixel: sqrt(1 - alpha_bar) eps."""
+    noise = cascade_condition(0 * low, factor, eps, t, alpha_bars)
+    close(noise, (1 - alpha_bars[t]).sqrt()[:, None, None, None] * eps)
+
+
+@check("action_chunk_denoise")
+def begins_like_the_whole_plan(action_chunk_denoise, model, noise, betas, noises, execute):
+    """The actions to execute are the beginning of the plan, which does not depend on how many they are."""
+    plan = action_chunk_denoise(model, noise, betas, noises, noise.shape[1])
+    close(action_chunk_denoise(model, noise, betas, noises, execute), plan[:, :execute])
+
+
+@check("action_chunk_denoise")
+def plans_in_one_step(action_chunk_denoise, model, noise, betas, execute):
+    """T = 1 takes one call, eps = model(noise, 0), of the whole plan, and predicts it without fresh noise."""
+    beta = betas[:1]
+    eps = model.build()(noise, torch.zeros(len(noise), dtype=torch.int64))
+    plan = (noise - beta.sqrt() * eps) / (1 - beta).sqrt()
+    found = action_chunk_denoise(model, noise, beta, torch.ones_like(noise)[None], execute)
+    close(found, plan[:, :execute])

@@ -557,3 +557,95 @@ def in_place_on_the_difference(eps_uncond, eps_cond, w):
     out *= w
     out += eps_uncond
     return out
+
+
+@accepted("latent_diffusion_loss")
+def written_out(encode, scale, model, x, t, eps, alpha_bars):
+    with torch.no_grad():
+        z = scale * encode(x)
+    bar = alpha_bars[t].view(-1, *[1] * (z.ndim - 1))
+    z_t = bar.sqrt() * z + (1 - bar).sqrt() * eps
+    return torch.mean((eps - model(z_t, t)) ** 2)
+
+
+@accepted("latent_diffusion_loss")
+def with_mse_over_flat_latents(encode, scale, model, x, t, eps, alpha_bars):
+    latents = encode(x).mul(scale)
+    signal, spread = alpha_bars[t].sqrt()[:, None], (1 - alpha_bars[t]).sqrt()[:, None]
+    noised = (signal * latents.flatten(1) + spread * eps.flatten(1)).view(eps.shape)
+    return F.mse_loss(model(noised, t).flatten(), eps.flatten())
+
+
+@accepted("latent_diffusion_loss")
+def image_by_image(encoder, scale_factor, network, images, steps, noise, abar):
+    total = 0.0
+    for i in range(len(images)):
+        z = encoder(images[i : i + 1]).detach() * scale_factor
+        a = abar[steps[i]]
+        z = torch.sqrt(a) * z + torch.sqrt(1 - a) * noise[i : i + 1]
+        total = total + (network(z, steps[i : i + 1]) - noise[i : i + 1]).square().sum()
+    return total / noise.numel()
+
+
+@accepted("cascade_condition")
+def with_interpolate(low, factor, eps, t, alpha_bars):
+    large = F.interpolate(low, scale_factor=factor, mode="nearest")
+    bar = alpha_bars[t].view(-1, 1, 1, 1)
+    return bar.sqrt() * large + (1 - bar).sqrt() * eps
+
+
+@accepted("cascade_condition")
+def by_views_of_blocks(low, factor, eps, t, alpha_bars):
+    b, c, h, w = low.shape
+    bar = alpha_bars[t][:, None, None, None, None, None]
+    blocks = low[:, :, :, None, :, None].expand(b, c, h, factor, w, factor)
+    noise = eps.reshape(b, c, h, factor, w, factor)
+    return (bar.sqrt() * blocks + (1 - bar).sqrt() * noise).reshape(eps.shape)
+
+
+@accepted("cascade_condition")
+def with_kron_and_loops(low, k, eps, t, abar):
+    images = []
+    for image, noise, step in zip(low, eps, t.tolist(), strict=True):
+        large = torch.stack([torch.kron(plane, torch.ones(k, k, dtype=low.dtype)) for plane in image])
+        images.append(abar[step] ** 0.5 * large + (1 - abar[step]) ** 0.5 * noise)
+    return torch.stack(images)
+
+
+@accepted("cascade_condition")
+def by_looking_up_the_nearest(low, factor, eps, t, alpha_bars):
+    rows, columns = (torch.arange(factor * n) // factor for n in low.shape[-2:])
+    large = low[..., rows[:, None], columns]
+    return torch.einsum("b,bchw->bchw", alpha_bars[t].sqrt(), large) + torch.einsum(
+        "b,bchw->bchw", (1 - alpha_bars[t]).sqrt(), eps
+    )
+
+
+@accepted("action_chunk_denoise")
+def with_a_loop_of_its_own(model, noise, betas, noises, execute):
+    bars = torch.cumprod(1 - betas, 0)
+    plan = noise
+    for t in range(len(betas) - 1, -1, -1):
+        eps = model(plan, torch.full((len(plan),), t))
+        plan = (plan - betas[t] / (1 - bars[t]).sqrt() * eps) / (1 - betas[t]).sqrt()
+        if t:
+            plan = plan + (betas[t] * (1 - bars[t - 1]) / (1 - bars[t])).sqrt() * noises[t]
+    return plan[:, :execute]
+
+
+@accepted("action_chunk_denoise")
+@torch.no_grad()
+def through_predicted_plans(policy, x, betas, noises, k):
+    bars = [1.0, *torch.cumprod(1 - betas.double(), 0).tolist()]
+    for t in reversed(range(len(bars) - 1)):
+        a, b, beta = bars[t + 1], bars[t], float(betas[t])
+        clean = (x - math.sqrt(1 - a) * policy(x, x.new_full((len(x),), t))) / math.sqrt(a)
+        mean = (math.sqrt(b) * beta * clean + math.sqrt(1 - beta) * (1 - b) * x) / (1 - a)
+        x = mean + math.sqrt(beta * (1 - b) / (1 - a)) * noises[t]
+    return x.narrow(1, 0, k).clone()
+
+
+@accepted("action_chunk_denoise")
+def as_a_list_of_actions(model, noise, betas, noises, execute):
+    plan = by_ddim_with_eta_one(model, noise, betas, noises)
+    return torch.stack(plan.unbind(1)[:execute], dim=1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from autograder.author import mistake
 from reference_impl import diffusion
@@ -1207,6 +1208,210 @@ def rescaled_to_the_condition(eps_uncond, eps_cond, w):
 def guides_in_place(eps_uncond, eps_cond, w):
     eps_uncond += w * (eps_cond - eps_uncond)
     return eps_uncond
+
+
+@mistake("latent_diffusion_loss", "You leave the scale out: the latents would not have unit variance.")
+def latents_not_scaled(encode, scale, model, x, t, eps, alpha_bars):
+    return diffusion.noise_prediction_loss(model, encode(x), t, eps, alpha_bars)
+
+
+@mistake(
+    "latent_diffusion_loss", "You divide by the scale; that is done before decoding. Here it multiplies."
+)
+def latents_divided(encode, scale, model, x, t, eps, alpha_bars):
+    return diffusion.noise_prediction_loss(model, encode(x) / scale, t, eps, alpha_bars)
+
+
+@mistake("latent_diffusion_loss", "You scale x before it is encoded; what is scaled are the latents.")
+def scaled_before_encoding(encode, scale, model, x, t, eps, alpha_bars):
+    return diffusion.noise_prediction_loss(model, encode(scale * x), t, eps, alpha_bars)
+
+
+@mistake("latent_diffusion_loss", "You scale after adding the noise; the noise must keep its unit variance.")
+def scaled_after_noising(encode, scale, model, x, t, eps, alpha_bars):
+    z_t = scale * diffusion.q_sample(encode(x), t, eps, alpha_bars)
+    return (model(z_t, t) - eps).square().mean()
+
+
+@mistake(
+    "latent_diffusion_loss", "You scale the noise with the latents; the model should predict eps as it is."
+)
+def noise_scaled_too(encode, scale, model, x, t, eps, alpha_bars):
+    return diffusion.noise_prediction_loss(model, scale * encode(x), t, scale * eps, alpha_bars)
+
+
+@mistake("latent_diffusion_loss", "The model is shown the clean latents; it must find the noise in z_t.")
+def model_sees_clean_latents(encode, scale, model, x, t, eps, alpha_bars):
+    return (model(scale * encode(x), t) - eps).square().mean()
+
+
+@mistake(
+    "latent_diffusion_loss", "You compare the prediction with the latents; this model predicts the noise."
+)
+def compares_with_the_latents(encode, scale, model, x, t, eps, alpha_bars):
+    z = scale * encode(x)
+    return (model(diffusion.q_sample(z, t, eps, alpha_bars), t) - z).square().mean()
+
+
+@mistake("latent_diffusion_loss", "You divide by the number of data elements; the mean is over the latents.")
+def mean_over_the_data(encode, scale, model, x, t, eps, alpha_bars):
+    loss = diffusion.latent_diffusion_loss(encode, scale, model, x, t, eps, alpha_bars)
+    return loss * eps.numel() / x.numel()
+
+
+@mistake("latent_diffusion_loss", "You sum over an example's latents; the mean is over all elements alike.")
+def sum_over_the_latents(encode, scale, model, x, t, eps, alpha_bars):
+    loss = diffusion.latent_diffusion_loss(encode, scale, model, x, t, eps, alpha_bars)
+    return loss * eps[0].numel()
+
+
+@mistake(
+    "latent_diffusion_loss", "You work without gradients; only the autoencoder is frozen, the model learns."
+)
+def model_frozen_too(encode, scale, model, x, t, eps, alpha_bars):
+    with torch.no_grad():
+        return diffusion.latent_diffusion_loss(encode, scale, model, x, t, eps, alpha_bars)
+
+
+def enlarged(low, factor):
+    return low.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+
+
+@mistake("cascade_condition", "You lay the small image out as tiles; each of its pixels becomes a block.")
+def tiles_for_blocks(low, factor, eps, t, alpha_bars):
+    return diffusion.q_sample(low.repeat(1, 1, factor, factor), t, eps, alpha_bars)
+
+
+@mistake(
+    "cascade_condition", "You enlarge smoothly, by bilinear interpolation; nearest neighbours make blocks."
+)
+def bilinear(low, factor, eps, t, alpha_bars):
+    large = F.interpolate(low, scale_factor=factor, mode="bilinear")
+    return diffusion.q_sample(large, t, eps, alpha_bars)
+
+
+@mistake(
+    "cascade_condition",
+    "You noise the small image and enlarge then: blocks of equal noise are no white noise.",
+)
+def noised_before_enlarging(low, factor, eps, t, alpha_bars):
+    return enlarged(diffusion.q_sample(low, t, eps[:, :, ::factor, ::factor], alpha_bars), factor)
+
+
+@mistake(
+    "cascade_condition", "You enlarge only; the noise is what makes the second model robust to the first."
+)
+def without_noise(low, factor, eps, t, alpha_bars):
+    return enlarged(low, factor)
+
+
+@mistake("cascade_condition", "You add the noise without shrinking the image: its variance grows above 1.")
+def image_not_shrunk(low, factor, eps, t, alpha_bars):
+    return enlarged(low, factor) + (1 - per_example(alpha_bars[t], low)).sqrt() * eps
+
+
+@mistake("cascade_condition", "You use the first example's step for the whole batch: each has its own t.")
+def condition_at_the_first_step(low, factor, eps, t, alpha_bars):
+    return diffusion.cascade_condition(low, factor, eps, t[:1].expand(len(t)), alpha_bars)
+
+
+@mistake(
+    "cascade_condition", "You look up t - 1, the papers' count from 1; here t indexes alpha_bars from 0."
+)
+def condition_one_step_off(low, factor, eps, t, alpha_bars):
+    return diffusion.cascade_condition(low, factor, eps, (t - 1) % len(alpha_bars), alpha_bars)
+
+
+@mistake("cascade_condition", "You noise without square roots: alpha_bar and 1 - alpha_bar are variances.")
+def condition_without_roots(low, factor, eps, t, alpha_bars):
+    return without_roots(enlarged(low, factor), t, eps, alpha_bars)
+
+
+@mistake("cascade_condition", "alpha_bar is broadcast along the width; it belongs to the examples.")
+def condition_along_the_width(low, factor, eps, t, alpha_bars):
+    bar = alpha_bars[t]
+    return bar.sqrt() * enlarged(low, factor) + (1 - bar).sqrt() * eps
+
+
+@mistake(
+    "cascade_condition",
+    "You enlarge the height alone and let the rest be broadcast; the width grows as well.",
+)
+def height_alone(low, factor, eps, t, alpha_bars):
+    tall = low.repeat_interleave(factor, -2)
+    return diffusion.q_sample(tall.repeat(1, 1, 1, factor), t, eps, alpha_bars)
+
+
+@mistake("action_chunk_denoise", "You return the end of the plan; its beginning is to be executed now.")
+def end_of_the_plan(model, noise, betas, noises, execute):
+    return diffusion.sample(model, noise, betas, noises)[:, -execute:]
+
+
+@mistake(
+    "action_chunk_denoise", "You return the whole plan; all but the first actions are planned again later."
+)
+def whole_plan(model, noise, betas, noises, execute):
+    return diffusion.sample(model, noise, betas, noises)
+
+
+@mistake(
+    "action_chunk_denoise",
+    "You cut before denoising: the model plans all of the horizon, and sees it whole.",
+)
+def cut_before_denoising(model, noise, betas, noises, execute):
+    return diffusion.sample(model, noise[:, :execute], betas, noises[:, :, :execute])
+
+
+@mistake(
+    "action_chunk_denoise", "You cut the batch; the actions follow each other along the second dimension."
+)
+def cuts_the_batch(model, noise, betas, noises, execute):
+    return diffusion.sample(model, noise, betas, noises)[:execute]
+
+
+@mistake("action_chunk_denoise", "You leave the first action out: the plan begins now, at index 0.")
+def first_action_left_out(model, noise, betas, noises, execute):
+    plan = diffusion.sample(model, noise, betas, noises)
+    return torch.cat([plan[:, 1:], plan[:, -1:]], 1)[:, :execute]
+
+
+@mistake(
+    "action_chunk_denoise", "You cut the dimensions of an action; it is the number of actions that is meant."
+)
+def cuts_the_dimensions(model, noise, betas, noises, execute):
+    return diffusion.sample(model, noise, betas, noises)[..., :execute]
+
+
+@mistake(
+    "action_chunk_denoise", "You denoise action by action; the model is called once per step, with the plan."
+)
+def action_by_action(model, noise, betas, noises, execute):
+    plan = [diffusion.sample(model, noise[:, [i]], betas, noises[:, :, [i]]) for i in range(execute)]
+    return torch.cat(plan, 1)
+
+
+@mistake("action_chunk_denoise", "You add noise at t = 0 too: the actions would tremble.")
+def trembling_actions(model, noise, betas, noises, execute):
+    return noise_at_the_end(model, noise, betas, noises)[:, :execute]
+
+
+@mistake(
+    "action_chunk_denoise", "You add noise with the forward step's variance; the posterior's is asked for."
+)
+def plan_with_the_forward_variance(model, noise, betas, noises, execute):
+    return with_the_forward_variance(model, noise, betas, noises)[:, :execute]
+
+
+@mistake(
+    "action_chunk_denoise", "You take the noises in the order of the steps; noises[t] belongs to step t."
+)
+def plan_with_noises_in_order(model, noise, betas, noises, execute):
+    return noises_in_order_of_use(model, noise, betas, noises)[:, :execute]
+
+
+@mistake("action_chunk_denoise", "You clip the actions to [-1, 1]; they stay as they are sampled.")
+def clipped_actions(model, noise, betas, noises, execute):
+    return diffusion.action_chunk_denoise(model, noise, betas, noises, execute).clamp(-1, 1)
 
 
 @mistake("linear_betas", "Where no dtype is given the betas should be float32.")
