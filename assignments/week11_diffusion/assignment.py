@@ -34,6 +34,8 @@ def remaining(d: Drawing) -> torch.Tensor:
     return torch.cumprod(1 - schedule(d), 0)
 
 
+EXAMPLES = {"published": 16, "agrees": 32, "gradients": 16, "precision": 12}
+FEW = {"published": 8, "agrees": 24, "precision": 6, "pure": 3}  # of those that run a whole sampler
 WITHOUT = {"batches": "the dimensions after the batch, one to three of them, vary in every check"}
 SIZES = {"batch": (1, 3), "event": (1, 3), "steps": (1, 6)}
 
@@ -73,6 +75,7 @@ assignment = Assignment(
             diffusion.q_sample,
             inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
             sizes=SIZES,
+            examples=EXAMPLES,
             differentiable=["x0"],
             without=WITHOUT,
         ),
@@ -80,6 +83,7 @@ assignment = Assignment(
             diffusion.noise_prediction_loss,
             inputs={"model": MODEL, "t": index("steps"), "alpha_bars": domain(remaining)},
             sizes=SIZES | {"event": (1, 2)},
+            examples=EXAMPLES,
             differentiable=["model"],
             uses=["q_sample"],
             without=WITHOUT,
@@ -88,12 +92,14 @@ assignment = Assignment(
             diffusion.predict_x0,
             inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
             sizes=SIZES,
+            examples=EXAMPLES,
             without=WITHOUT,
         ),
         exercise(
             diffusion.predict_eps,
             inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
             sizes=SIZES,
+            examples=EXAMPLES,
             uses=["predict_x0"],
             without=WITHOUT,
         ),
@@ -101,6 +107,7 @@ assignment = Assignment(
             diffusion.velocity,
             inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
             sizes=SIZES,
+            examples=EXAMPLES,
             uses=["q_sample"],
             without=WITHOUT,
         ),
@@ -108,12 +115,14 @@ assignment = Assignment(
             diffusion.score_from_eps,
             inputs={"t": index("steps"), "alpha_bars": domain(remaining)},
             sizes=SIZES,
+            examples=EXAMPLES,
             without=WITHOUT,
         ),
         exercise(
             diffusion.posterior_mean_variance,
             inputs={"t": index("steps"), "betas": domain(schedule)},
             sizes=SIZES,
+            examples=EXAMPLES,
             uses=["alpha_bars"],
             without=WITHOUT,
         ),
@@ -124,6 +133,7 @@ assignment = Assignment(
                 "betas": domain(schedule),
             },
             sizes=SIZES,
+            examples=EXAMPLES,
             uses=["alpha_bars", "predict_x0", "posterior_mean_variance"],
             without=WITHOUT,
         ),
@@ -142,6 +152,7 @@ assignment = Assignment(
                 "betas": domain(schedule),
             },
             sizes={"batch": (1, 2), "event": (1, 2), "steps": (1, 4)},
+            examples=FEW,
             uses=["alpha_bars", "ddpm_step"],
             without=WITHOUT,
         ),
@@ -154,6 +165,7 @@ assignment = Assignment(
                 "eta": number(0.5, 1.0, 0.0, 0.25, low=0, high=1),
             },
             sizes=SIZES,
+            examples=EXAMPLES,
             uses=["predict_x0"],
             without=WITHOUT,
         ),
@@ -162,7 +174,9 @@ assignment = Assignment(
             inputs={"T": integer(1, 12), "n": domain(lambda d: d.integer(1, d["T"]))},
             without={"pure": "it is given nothing that it could change"},
         ),
-        exercise(diffusion.guided_noise, inputs={"w": number(2.0, 0.5, 0.0, 1.0, 7.5, -1.0)}),
+        exercise(
+            diffusion.guided_noise, inputs={"w": number(2.0, 0.5, 0.0, 1.0, 7.5, -1.0)}, examples=EXAMPLES
+        ),
         exercise(
             diffusion.latent_diffusion_loss,
             inputs={
@@ -175,6 +189,7 @@ assignment = Assignment(
                 "alpha_bars": domain(remaining),
             },
             sizes={"batch": (1, 3), "half": (0, 1), "width": (1, 2), "steps": (1, 6)},
+            examples=EXAMPLES,
             differentiable=["model"],
             uses=["noise_prediction_loss", "q_sample"],
             without=WITHOUT,
@@ -183,6 +198,7 @@ assignment = Assignment(
             diffusion.cascade_condition,
             inputs={"factor": dimension("factor"), "t": index("steps"), "alpha_bars": domain(remaining)},
             sizes={"batch": (1, 3), "channels": (1, 2), "height": (1, 2), "width": (1, 3), "factor": (1, 3)},
+            examples=EXAMPLES,
             uses=["q_sample"],
         ),
         exercise(
@@ -200,6 +216,7 @@ assignment = Assignment(
                 "execute": domain(lambda d: d.integer(1, d.size("horizon"))),
             },
             sizes={"batch": (1, 2), "horizon": (1, 4), "dim": (1, 2), "steps": (1, 3)},
+            examples=FEW,
             uses=["sample", "ddpm_step", "alpha_bars"],
         ),
     ],

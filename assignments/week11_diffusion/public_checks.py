@@ -68,7 +68,7 @@ def gives_the_worked_example(q_sample, alpha_bars):
     close(q_sample(x0[:, None], torch.tensor([1, 0]), eps[:, None], bars), x_t[:, None])
 
 
-@check("q_sample")
+@check("q_sample", examples=24)
 def keeps_the_variance_of_standardised_data(q_sample, x0, t, alpha_bars):
     """Data of variance 1 stays so: the squares of the coefficients of x0 and eps add up to 1."""
     one, zero = torch.ones_like(x0), torch.zeros_like(x0)
@@ -87,7 +87,7 @@ def costs_nothing_where_the_noise_is_found(noise_prediction_loss, eps):
     close(noise_prediction_loss(twice, 0 * eps, t, eps, bars), 0 * eps.sum())
 
 
-@check("noise_prediction_loss")
+@check("noise_prediction_loss", examples=24)
 def is_a_mean_over_all_elements(noise_prediction_loss, x0, eps, alpha_bars):
     """A model that predicts no noise costs the mean of eps^2: over the batch and all other dimensions."""
     none = Probe("TimeModel", {"a": 0.0, "b": 0.0})  # t x / 4, and t is 0
@@ -112,7 +112,7 @@ def finds_the_data_of_the_worked_example(predict_x0, alpha_bars):
     close(predict_x0(x_t[:, None], torch.tensor([1, 0]), eps[:, None], bars), x0[:, None])
 
 
-@check("predict_x0", x0=real(dims="batch *event"))
+@check("predict_x0", examples=24, x0=real(dims="batch *event"))
 def undoes_the_noise(predict_x0, x0, t, eps, alpha_bars):
     """Noise x0 with eps, and predict_x0 with the same eps gives x0 back."""
     bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
@@ -126,7 +126,7 @@ def finds_the_noise_of_the_worked_example(predict_eps, alpha_bars):
     close(predict_eps(x_t[:, None], torch.tensor([1, 0]), x0[:, None], bars), eps[:, None])
 
 
-@check("predict_eps")
+@check("predict_eps", examples=24)
 def is_the_inverse_of_predicting_the_data(predict_eps, predict_x0, x_t, t, x0, alpha_bars):
     """Predict the noise from the data, then the data from this noise: it is the data that you had."""
     close(predict_x0(x_t, t, predict_eps(x_t, t, x0, alpha_bars), alpha_bars), x0)
@@ -139,7 +139,7 @@ def gives_the_worked_velocity(velocity, alpha_bars):
     close(velocity(x0[:, None], torch.tensor([1, 0]), eps[:, None], bars), v[:, None])
 
 
-@check("velocity")
+@check("velocity", examples=24)
 def tells_data_and_noise(velocity, x0, t, eps, alpha_bars):
     """x_t and v are x0 and eps, turned: x0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v."""
     bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
@@ -155,7 +155,7 @@ def gives_the_worked_score(score_from_eps, alpha_bars):
     close(score_from_eps(eps[:, None], torch.tensor([1, 0]), bars), score[:, None])
 
 
-@check("score_from_eps", x0=real(dims="batch *event"))
+@check("score_from_eps", examples=24, x0=real(dims="batch *event"))
 def is_the_slope_of_the_log_density(score_from_eps, x0, eps, t, alpha_bars):
     """It is the gradient of log N(x_t; sqrt(alpha_bar) x0, (1 - alpha_bar) I) with respect to x_t."""
     bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
@@ -173,7 +173,7 @@ def gives_a_worked_posterior(posterior_mean_variance, betas):
     close(found, [betas.new_tensor([[0.0], [27.0]]), betas.new_tensor([[0.0], [0.24609375]])])
 
 
-@check("posterior_mean_variance")
+@check("posterior_mean_variance", examples=24)
 def knows_the_data_at_the_first_step(posterior_mean_variance, x0, x_t, t, betas):
     """Before step 0 there is the data: its mean is x0 for any x_t, and nothing is left to vary."""
     mean, variance = posterior_mean_variance(x0, x_t, 0 * t, betas)
@@ -191,14 +191,14 @@ def takes_a_worked_step(ddpm_step, betas):
     close((drawn - mean) ** 2, 0.24609375 * one)  # the posterior's variance
 
 
-@check("ddpm_step")
+@check("ddpm_step", examples=24)
 def ends_without_noise(ddpm_step, x_t, eps, betas, noise):
     """The step from t = 0 adds no noise: it leads to x0 = (x - sqrt(beta_0) eps) / sqrt(1 - beta_0)."""
     x0 = (x_t - betas[0].sqrt() * eps) / (1 - betas[0]).sqrt()
     close(ddpm_step(x_t, 0, eps, betas, noise), x0)
 
 
-@check("sample")
+@check("sample", examples=8)
 def with_one_step_predicts_the_data(sample, model, x_T, betas):
     """T = 1 takes one call, eps = model(x_T, 0), and gives (x_T - sqrt(beta) eps) / sqrt(1 - beta)."""
     beta = betas[:1]
@@ -207,7 +207,7 @@ def with_one_step_predicts_the_data(sample, model, x_T, betas):
     close(x0, (x_T - beta.sqrt() * eps) / (1 - beta).sqrt())
 
 
-@check("ddim_step", x0=real(dims="batch *event"))
+@check("ddim_step", examples=24, x0=real(dims="batch *event"))
 def returns_to_the_data_in_one_step(ddim_step, x0, t, eps, alpha_bars, eta, noise):
     """With the true noise the step to t_prev = -1, where alpha_bar is 1, gives x0, whatever eta and noise."""
     bar = alpha_bars[t]
@@ -215,7 +215,7 @@ def returns_to_the_data_in_one_step(ddim_step, x0, t, eps, alpha_bars, eta, nois
     close(ddim_step(x_t, t, -1, eps, alpha_bars, eta, noise), x0)
 
 
-@check("ddim_step")
+@check("ddim_step", examples=24)
 def is_ddpm_with_eta_one_and_adjacent_steps(ddim_step, x_t, t, eps, alpha_bars, noise):
     """With eta = 1 and t_prev = t - 1 the step is DDPM's: the posterior's mean and its standard deviation."""
     bar = alpha_bars[t]
@@ -268,7 +268,7 @@ def gives_a_worked_latent_loss(latent_diffusion_loss, eps):
     close(loss, noise[0, 0] / 10)
 
 
-@check("latent_diffusion_loss")
+@check("latent_diffusion_loss", examples=24)
 def averages_over_the_latents(latent_diffusion_loss, encode, scale, x, eps, alpha_bars):
     """A model that predicts no noise costs the mean of eps^2 over the elements of the latents."""
     none = Probe("TimeModel", {"a": 0.0, "b": 0.0})  # t x / 4, and t is 0
@@ -277,7 +277,7 @@ def averages_over_the_latents(latent_diffusion_loss, encode, scale, x, eps, alph
     close(loss, (eps**2).sum() / eps.numel())
 
 
-@check("cascade_condition")
+@check("cascade_condition", examples=24)
 def makes_blocks_of_pixels(cascade_condition, low, factor, eps, t, alpha_bars):
     """Without noise every pixel of the small image, times sqrt(alpha_bar), is a block of equal ones."""
     large = cascade_condition(low, factor, 0 * eps, t, alpha_bars)
@@ -286,21 +286,21 @@ def makes_blocks_of_pixels(cascade_condition, low, factor, eps, t, alpha_bars):
             close(large[:, :, i::factor, j::factor], alpha_bars[t].sqrt()[:, None, None, None] * low)
 
 
-@check("cascade_condition")
+@check("cascade_condition", examples=24)
 def noises_every_large_pixel(cascade_condition, low, factor, eps, t, alpha_bars):
     """Of a black image only noise is seen, its own at each large pixel: sqrt(1 - alpha_bar) eps."""
     noise = cascade_condition(0 * low, factor, eps, t, alpha_bars)
     close(noise, (1 - alpha_bars[t]).sqrt()[:, None, None, None] * eps)
 
 
-@check("action_chunk_denoise")
+@check("action_chunk_denoise", examples=8)
 def begins_like_the_whole_plan(action_chunk_denoise, model, noise, betas, noises, execute):
     """The actions to execute are the beginning of the plan, which does not depend on how many they are."""
     plan = action_chunk_denoise(model, noise, betas, noises, noise.shape[1])
     close(action_chunk_denoise(model, noise, betas, noises, execute), plan[:, :execute])
 
 
-@check("action_chunk_denoise")
+@check("action_chunk_denoise", examples=8)
 def plans_in_one_step(action_chunk_denoise, model, noise, betas, execute):
     """T = 1 takes one call, eps = model(noise, 0), of the whole plan, and predicts it without fresh noise."""
     beta = betas[:1]
