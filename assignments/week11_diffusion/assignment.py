@@ -35,7 +35,7 @@ def remaining(d: Drawing) -> torch.Tensor:
 
 
 EXAMPLES = {"published": 16, "agrees": 32, "gradients": 16, "precision": 12}
-FEW = {"published": 8, "agrees": 24, "precision": 6, "pure": 3}  # of those that run a whole sampler
+FEW = {"published": 8, "agrees": 24, "precision": 6, "edges": 6, "pure": 3}  # of those that run a whole sampler
 WITHOUT = {"batches": "the dimensions after the batch, one to three of them, vary in every check"}
 SIZES = {"batch": (1, 3), "event": (1, 3), "steps": (1, 6)}
 

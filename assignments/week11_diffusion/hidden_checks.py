@@ -177,6 +177,12 @@ def takes_all_steps_or_one(ddim_timesteps, T):
     equal(ddim_timesteps(T, 1), [0])
 
 
+@check("ddim_timesteps")
+def gives_integers(ddim_timesteps, T, n):
+    """Steps look up a place in a schedule: they are integers, no floating-point numbers."""
+    holds(all(isinstance(step, int) for step in ddim_timesteps(T, n)), "all steps are integers")
+
+
 @check("guided_noise")
 def moves_in_proportion_to_the_weight(guided_noise, eps_uncond, eps_cond, w):
     """It moves away from the unconditional prediction by w times the difference of the two, for any w."""

@@ -79,12 +79,12 @@ def keeps_the_variance_of_standardised_data(q_sample, x0, t, alpha_bars):
 
 
 @check("noise_prediction_loss", examples=8)
-def costs_nothing_where_the_noise_is_found(noise_prediction_loss, eps):
-    """Where x0 = 0, x_t = sqrt(1 - alpha_bar) eps: the model 2 x finds the noise at alpha_bar = 0.75."""
-    twice = Probe("TimeModel", {"a": 0.0, "b": 0.0})  # t x / 4, and t is 8
-    t = torch.full((len(eps),), 8)
-    bars = torch.full_like(eps.flatten()[:1], 0.75).expand(9)
-    close(noise_prediction_loss(twice, 0 * eps, t, eps, bars), 0 * eps.sum())
+def costs_a_quarter_where_half_the_noise_is_found(noise_prediction_loss, eps):
+    """Where x0 = 0 and alpha_bar = 0.75, x_t is eps / 2: the model x misses the other half of the noise."""
+    same = Probe("TimeModel", {"a": 0.0, "b": 0.0})  # t x / 4, and t is 4
+    t = torch.full((len(eps),), 4)
+    bars = torch.full_like(eps.flatten()[:1], 0.75).expand(5)
+    close(noise_prediction_loss(same, 0 * eps, t, eps, bars), (eps**2).mean() / 4)
 
 
 @check("noise_prediction_loss", examples=24)
@@ -127,9 +127,10 @@ def finds_the_noise_of_the_worked_example(predict_eps, alpha_bars):
 
 
 @check("predict_eps", examples=24)
-def is_the_inverse_of_predicting_the_data(predict_eps, predict_x0, x_t, t, x0, alpha_bars):
-    """Predict the noise from the data, then the data from this noise: it is the data that you had."""
-    close(predict_x0(x_t, t, predict_eps(x_t, t, x0, alpha_bars), alpha_bars), x0)
+def makes_x_t_of_the_data(predict_eps, x_t, t, x0, alpha_bars):
+    """Noise x0 with the noise that was predicted, and it is x_t: that is what was asked."""
+    bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
+    close(bar.sqrt() * x0 + (1 - bar).sqrt() * predict_eps(x_t, t, x0, alpha_bars), x_t)
 
 
 @check("velocity", examples=4)
@@ -228,7 +229,7 @@ def is_ddpm_with_eta_one_and_adjacent_steps(ddim_step, x_t, t, eps, alpha_bars, 
     )
 
 
-@check("ddim_timesteps", gate=True)
+@check("ddim_timesteps")
 def gives_the_worked_steps(ddim_timesteps):
     """4 of 1000 steps are 750, 500, 250 and 0; 3 of 10 are 6, 3 and 0, as 10 // 3 is 3."""
     equal(ddim_timesteps(1000, 4), [750, 500, 250, 0])

@@ -568,7 +568,7 @@ def straight_velocity(x0, t, eps, alpha_bars):
     return eps - x0
 
 
-@mistake("velocity", "The sign is turned: v is what eps grows by, so eps has the plus sign.")
+@mistake("velocity", "The sign is turned: v leads from the data to the noise, so eps has the plus sign.")
 def velocity_towards_the_data(x0, t, eps, alpha_bars):
     return -diffusion.velocity(x0, t, eps, alpha_bars)
 
@@ -1156,6 +1156,11 @@ def counted_like_papers(T, n):
 @mistake("ddim_timesteps", "Your list has n + 1 steps: T // n times n is too much, and may lie beyond T - 1.")
 def one_step_too_many(T, n):
     return [T // n * i for i in range(n, -1, -1)]
+
+
+@mistake("ddim_timesteps", "Your steps are floating-point numbers; alpha_bars is looked up at integers.")
+def floating_steps(T, n):
+    return [float(step) for step in diffusion.ddim_timesteps(T, n)]
 
 
 @mistake("ddim_timesteps", "You add the -1 that comes after the last step; it is not asked for.")
