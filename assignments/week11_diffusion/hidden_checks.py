@@ -35,7 +35,7 @@ def treats_every_example_on_its_own(q_sample, x0, t, eps, alpha_bars):
 
 
 @check(
-    "noise_prediction_loss", examples=24, more=real(dims="batch *event"), eps_more=real(dims="batch *event")
+    "noise_prediction_loss", examples=12, more=real(dims="batch *event"), eps_more=real(dims="batch *event")
 )
 def has_no_weights_between_steps(noise_prediction_loss, x0, t, eps, more, eps_more, alpha_bars):
     """Two batches of one size, put together, cost the mean of what they cost, whatever their steps are."""
@@ -83,7 +83,7 @@ def is_steeper_where_there_is_less_noise(score_from_eps, eps, t, alpha_bars):
     close(score_from_eps(eps, t, alpha_bars) * std, -eps)
 
 
-@check("posterior_mean_variance", examples=24)
+@check("posterior_mean_variance", examples=16)
 def leads_from_each_marginal_to_the_one_before(posterior_mean_variance, x0, t, betas):
     """Averaged over x_t given x0, it has the mean sqrt(b) x0 and the variance 1 - b of q(x_{t-1} | x0)."""
     bars = torch.cumprod(1 - betas, 0)
@@ -94,7 +94,7 @@ def leads_from_each_marginal_to_the_one_before(posterior_mean_variance, x0, t, b
     close(slope**2 * (1 - bar) + variance, (1 - b) * torch.ones_like(x0))
 
 
-@check("posterior_mean_variance", examples=24)
+@check("posterior_mean_variance", examples=16)
 def finds_every_posterior_on_its_own(posterior_mean_variance, x0, x_t, t, betas):
     """Each example has a step of its own: alone in a batch it has the same posterior."""
     alone = [
@@ -104,7 +104,7 @@ def finds_every_posterior_on_its_own(posterior_mean_variance, x0, x_t, t, betas)
     close(posterior_mean_variance(x0, x_t, t, betas), together)
 
 
-@check("ddpm_step", examples=24, x0=real(dims="batch *event"))
+@check("ddpm_step", examples=16, x0=real(dims="batch *event"))
 def has_the_mean_of_the_posterior(ddpm_step, x0, t, eps, betas):
     """With the true noise and no fresh one, the step leads to the mean of q(x_{t-1} | x_t, x0)."""
     bar = torch.cumprod(1 - betas, 0)[t]
@@ -114,7 +114,7 @@ def has_the_mean_of_the_posterior(ddpm_step, x0, t, eps, betas):
     close(ddpm_step(x_t, t, eps, betas, 0 * eps), mean)
 
 
-@check("ddpm_step", examples=24)
+@check("ddpm_step", examples=16)
 def spreads_by_the_posterior(ddpm_step, x_t, t, eps, betas, noise):
     """Opposite noises lead to points 2 sigma |noise| apart, sigma^2 the posterior's variance, 0 at t = 0."""
     bar = torch.cumprod(1 - betas, 0)[t]
@@ -191,7 +191,7 @@ def moves_in_proportion_to_the_weight(guided_noise, eps_uncond, eps_cond, w):
     close(guided_noise(eps_uncond, eps_uncond, w), eps_uncond)
 
 
-@check("latent_diffusion_loss", examples=24)
+@check("latent_diffusion_loss", examples=12)
 def scales_what_is_encoded(latent_diffusion_loss, scale, model, x, t, eps, alpha_bars):
     """For an encoder that is linear, to scale the latents is to scale the data: the noise stays as it is."""
     linear = Probe("PairEncoder", {"a": 0.0})

@@ -87,7 +87,7 @@ def costs_a_quarter_where_half_the_noise_is_found(noise_prediction_loss, eps):
     close(noise_prediction_loss(same, 0 * eps, t, eps, bars), (eps**2).mean() / 4)
 
 
-@check("noise_prediction_loss", examples=24)
+@check("noise_prediction_loss", examples=12)
 def is_a_mean_over_all_elements(noise_prediction_loss, x0, eps, alpha_bars):
     """A model that predicts no noise costs the mean of eps^2: over the batch and all other dimensions."""
     none = Probe("TimeModel", {"a": 0.0, "b": 0.0})  # t x / 4, and t is 0
@@ -95,7 +95,7 @@ def is_a_mean_over_all_elements(noise_prediction_loss, x0, eps, alpha_bars):
     close(noise_prediction_loss(none, x0, t, eps, alpha_bars), (eps**2).sum() / eps.numel())
 
 
-@check("noise_prediction_loss", examples=24)
+@check("noise_prediction_loss", examples=12)
 def weighs_all_examples_alike(noise_prediction_loss, model, x0, t, eps, alpha_bars):
     """The loss of a batch is the mean of its examples' losses, each at a step of its own."""
     alone = [
@@ -174,7 +174,7 @@ def gives_a_worked_posterior(posterior_mean_variance, betas):
     close(found, [betas.new_tensor([[0.0], [27.0]]), betas.new_tensor([[0.0], [0.24609375]])])
 
 
-@check("posterior_mean_variance", examples=24)
+@check("posterior_mean_variance", examples=16)
 def knows_the_data_at_the_first_step(posterior_mean_variance, x0, x_t, t, betas):
     """Before step 0 there is the data: its mean is x0 for any x_t, and nothing is left to vary."""
     mean, variance = posterior_mean_variance(x0, x_t, 0 * t, betas)
@@ -192,7 +192,7 @@ def takes_a_worked_step(ddpm_step, betas):
     close((drawn - mean) ** 2, 0.24609375 * one)  # the posterior's variance
 
 
-@check("ddpm_step", examples=24)
+@check("ddpm_step", examples=16)
 def ends_without_noise(ddpm_step, x_t, eps, betas, noise):
     """The step from t = 0 adds no noise: it leads to x0 = (x - sqrt(beta_0) eps) / sqrt(1 - beta_0)."""
     x0 = (x_t - betas[0].sqrt() * eps) / (1 - betas[0]).sqrt()
@@ -269,7 +269,7 @@ def gives_a_worked_latent_loss(latent_diffusion_loss, eps):
     close(loss, noise[0, 0] / 10)
 
 
-@check("latent_diffusion_loss", examples=24)
+@check("latent_diffusion_loss", examples=12)
 def averages_over_the_latents(latent_diffusion_loss, encode, scale, x, eps, alpha_bars):
     """A model that predicts no noise costs the mean of eps^2 over the elements of the latents."""
     none = Probe("TimeModel", {"a": 0.0, "b": 0.0})  # t x / 4, and t is 0

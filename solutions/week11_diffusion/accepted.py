@@ -266,6 +266,13 @@ def with_einsum_and_one_stack(x0, t, eps, alpha_bars):
 
 
 @accepted("velocity")
+def from_x_t_and_the_noise(x0, t, eps, alpha_bars):
+    bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
+    x_t = bar.sqrt() * x0 + (1 - bar).sqrt() * eps
+    return (eps - (1 - bar).sqrt() * x_t) / bar.sqrt()
+
+
+@accepted("velocity")
 def filled_row_by_row(x0, t, eps, alpha_bars):
     out = torch.empty_like(x0)
     for i, a in enumerate(alpha_bars[t].tolist()):
