@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from reference_impl._require import require
+from reference_impl._require import are_shares, are_steps, require
 
 
 def linear_betas(
@@ -61,8 +61,8 @@ def q_sample(
     own: t is (B,), int64, from 0 to T - 1. `alpha_bars` is (T,), here the numbers themselves, not the
     function of this name, with entries in (0, 1]. The gradient reaches x0. (Ho et al., 2020, equation 4.)
     """
-    require(_steps(t, alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
-    require(_shares(alpha_bars), f"alpha_bars must lie in (0, 1], not be {alpha_bars.tolist()}")
+    require(are_steps(t, alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
+    require(are_shares(alpha_bars), f"alpha_bars must lie in (0, 1], not be {alpha_bars.tolist()}")
     alpha_bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
     return torch.sqrt(alpha_bar) * x0 + torch.sqrt(1 - alpha_bar) * eps
 
@@ -97,8 +97,8 @@ def predict_x0(
     x_t and eps are (B, ...), t is (B,), int64, a step for each example. `alpha_bars` is (T,) with entries in
     (0, 1]. Nothing is clipped. No gradient is asked for. (Ho et al., 2020, equation 15.)
     """
-    require(_steps(t, alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
-    require(_shares(alpha_bars), f"alpha_bars must lie in (0, 1], not be {alpha_bars.tolist()}")
+    require(are_steps(t, alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
+    require(are_shares(alpha_bars), f"alpha_bars must lie in (0, 1], not be {alpha_bars.tolist()}")
     alpha_bar = alpha_bars[t].reshape(-1, *[1] * (x_t.ndim - 1))
     return (x_t - torch.sqrt(1 - alpha_bar) * eps) / torch.sqrt(alpha_bar)
 
@@ -114,8 +114,8 @@ def predict_eps(
     x_t and x0 are (B, ...), t is (B,), int64, a step for each example. `alpha_bars` is (T,) with entries in
     (0, 1). No gradient is asked for. (Ho et al., 2020, equation 4, solved for eps.)
     """
-    require(_steps(t, alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
-    require(_shares(alpha_bars, below=1), f"alpha_bars must lie in (0, 1), not be {alpha_bars.tolist()}")
+    require(are_steps(t, alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
+    require(are_shares(alpha_bars, below=1), f"alpha_bars must lie in (0, 1), not be {alpha_bars.tolist()}")
     alpha_bar = alpha_bars[t].reshape(-1, *[1] * (x_t.ndim - 1))
     return (x_t - torch.sqrt(alpha_bar) * x0) / torch.sqrt(1 - alpha_bar)
 
@@ -131,8 +131,8 @@ def velocity(
     x0 and eps are (B, ...), t is (B,), int64, a step for each example. `alpha_bars` is (T,) with entries in
     (0, 1]. A target: no gradient is asked for. (Salimans and Ho, 2022, section 4.)
     """
-    require(_steps(t, alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
-    require(_shares(alpha_bars), f"alpha_bars must lie in (0, 1], not be {alpha_bars.tolist()}")
+    require(are_steps(t, alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
+    require(are_shares(alpha_bars), f"alpha_bars must lie in (0, 1], not be {alpha_bars.tolist()}")
     alpha_bar = alpha_bars[t].reshape(-1, *[1] * (x0.ndim - 1))
     return torch.sqrt(alpha_bar) * eps - torch.sqrt(1 - alpha_bar) * x0
 
@@ -147,8 +147,8 @@ def score_from_eps(
     (T,) with entries in (0, 1). No gradient is asked for. (Vincent, 2011; Song et al., 2021, Score-Based
     Generative Modeling through Stochastic Differential Equations.)
     """
-    require(_steps(t, alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
-    require(_shares(alpha_bars, below=1), f"alpha_bars must lie in (0, 1), not be {alpha_bars.tolist()}")
+    require(are_steps(t, alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
+    require(are_shares(alpha_bars, below=1), f"alpha_bars must lie in (0, 1), not be {alpha_bars.tolist()}")
     return -eps / torch.sqrt(1 - alpha_bars[t]).reshape(-1, *[1] * (eps.ndim - 1))
 
 
@@ -170,9 +170,9 @@ def posterior_mean_variance(
     broadcasts. At t = 0 the mean is x0 and the variance 0. `betas` is (T,) with entries in (0, 1). No
     gradient is asked for. (Ho et al., 2020, equations 6 and 7.)
     """
-    require(_steps(t, betas), f"t must lie in 0 ... {len(betas) - 1}, not be {t}")
+    require(are_steps(t, betas), f"t must lie in 0 ... {len(betas) - 1}, not be {t}")
     bars = alpha_bars(betas)
-    before = torch.cat([torch.ones_like(bars[:1]), bars[:-1]])
+    before = torch.cat([torch.ones_like(bars[:1]), bars])  # alpha_bar_{t-1} at index t
     beta, b = (v[t].reshape(-1, *[1] * (x0.ndim - 1)) for v in (betas, before))
     noise = 1 - b + b * beta  # 1 - alpha_bar_t, at t = 0 without rounding
     mean = (torch.sqrt(b) * beta * x0 + torch.sqrt(1 - beta) * (1 - b) * x_t) / noise
@@ -229,7 +229,7 @@ def ddim_step(
     require(0 <= t < len(alpha_bars), f"t must lie in 0 ... {len(alpha_bars) - 1}, not be {t}")
     require(-1 <= t_prev < t, f"t_prev must lie in -1 ... {t - 1}, not be {t_prev}")
     require(0 <= eta <= 1, f"eta must lie in [0, 1], not be {eta}")
-    require(_shares(alpha_bars, below=1), f"alpha_bars must lie in (0, 1), not be {alpha_bars.tolist()}")
+    require(are_shares(alpha_bars, below=1), f"alpha_bars must lie in (0, 1), not be {alpha_bars.tolist()}")
     a = alpha_bars[t]
     b = alpha_bars[t_prev] if t_prev >= 0 else 1.0
     x0 = predict_x0(x_t, torch.full(x_t.shape[:1], t, device=x_t.device), eps, alpha_bars)
@@ -350,14 +350,3 @@ def action_chunk_denoise(
     """
     require(1 <= execute <= noise.shape[1], f"execute must lie in 1 ... {noise.shape[1]}, not be {execute}")
     return sample(model, noise, betas, noises)[:, :execute]
-
-
-def _steps(t: Tensor, schedule: Tensor) -> bool:
-    """Whether t, a step for each example or one for all, indexes the schedule."""
-    steps = torch.as_tensor(t)
-    return bool(((steps >= 0) & (steps < len(schedule))).all())
-
-
-def _shares(alpha_bars: Tensor, below: float = math.inf) -> bool:
-    """Whether all are shares of variance, in (0, 1], and less than `below`."""
-    return bool(((alpha_bars > 0) & (alpha_bars <= 1) & (alpha_bars < below)).all())
