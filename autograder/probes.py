@@ -79,7 +79,7 @@ class TimeModel(nn.Module):
 
 
 class PairEncoder:
-    """encode(x) -> latents half as long as x in the last dimension: tanh(a u) + v / 4 of neighbours (u, v)."""
+    """encode(x), half as long as x in the last dimension: tanh(a u) + v / 4 of neighbours (u, v)."""
 
     def __init__(self, a: float = 0.5) -> None:
         self.a = a
