@@ -43,15 +43,22 @@ class TimeModel(nn.Module):
 
     x is (B, ...) and t a (B,) tensor. With `counting`, the result also carries how often the model
     has been called, so that an extra or a missing call shows; the call after the one of number `most`
-    raises, if that is not 0.
+    raises, if that is not 0. `mixing` times the mean of each example is added to all of its elements, so
+    that a model that is shown part of an example answers otherwise.
     """
 
     def __init__(
-        self, a: float = 0.5, b: float = 0.25, c: float = 0.75, counting: bool = False, most: int = 0
+        self,
+        a: float = 0.5,
+        b: float = 0.25,
+        c: float = 0.75,
+        counting: bool = False,
+        most: int = 0,
+        mixing: float = 0.0,
     ) -> None:
         super().__init__()
         self.a, self.b, self.c = _numbers(a, b, c)
-        self.counting, self.most, self.calls = counting, most, 0
+        self.counting, self.most, self.mixing, self.calls = counting, most, mixing, 0
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         if not isinstance(t, Tensor) or t.shape != x.shape[:1]:
@@ -63,8 +70,23 @@ class TimeModel(nn.Module):
         self.calls += 1
         if self.most and self.calls > self.most:
             raise RuntimeError(f"the model is called more often than {self.most} times")
-        told = self.calls / 8 if self.counting else 0
+        told: float | Tensor = self.calls / 8 if self.counting else 0
+        if self.mixing:
+            told = told + self.mixing * x.flatten(1).mean(1).reshape(t.shape)
         return torch.tanh(self.a * x + self.b) * torch.cos(self.c * t + 1) + t * x / 4 + told
+
+
+class PairEncoder:
+    """encode(x), half as long as x in the last dimension: tanh(a u) + v / 4 of neighbours (u, v)."""
+
+    def __init__(self, a: float = 0.5) -> None:
+        self.a = a
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor) or not x.ndim or x.shape[-1] % 2:
+            got = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"encode(x) takes a tensor whose last dimension is even, not {got}")
+        return torch.tanh(self.a * x[..., ::2]) + x[..., 1::2] / 4
 
 
 class Power:
@@ -198,5 +220,5 @@ class TokenModel(nn.Module):
 
 KINDS: dict[str, Callable[..., Any]] = {
     kind.__name__: kind
-    for kind in (TimeModel, Power, VectorField, Energy, Drift, Diffusion, Density, TokenModel)
+    for kind in (TimeModel, PairEncoder, Power, VectorField, Energy, Drift, Diffusion, Density, TokenModel)
 }
