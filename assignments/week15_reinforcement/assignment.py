@@ -2,12 +2,26 @@
 
 import torch
 
-from autograder.author import Assignment, Drawing, choice, domain, exercise, flags, integer, number, real
+from autograder.author import (
+    Assignment,
+    Drawing,
+    choice,
+    domain,
+    exercise,
+    flags,
+    index,
+    integer,
+    number,
+    probability,
+    real,
+)
 from reference_impl import reinforcement
 
 GAMMA = number(0.5, 0.9, 1.0, 0.0, low=0, high=1)
 LAM = number(0.8, 0.25, 1.0, 0.0, low=0, high=1)
 EPISODES = {"time": (1, 6)}
+CHAIN = {"S": (2, 4), "A": (1, 3)}
+EXAMPLES = {"published": 12, "agrees": 32, "gradients": 12, "precision": 12, "batches": 16, "edges": 12}
 
 
 def log_probs_away_from_the_clip(d: Drawing) -> torch.Tensor:
@@ -31,10 +45,72 @@ assignment = Assignment(
     title="Reinforcement learning",
     exercises=[
         exercise(
+            reinforcement.trajectory_log_prob,
+            inputs={
+                "p0": probability(zeros=False),
+                "P": probability(zeros=False),
+                "pi": probability(zeros=False),
+                "states": index("S"),
+                "actions": index("A"),
+            },
+            sizes={**CHAIN, "time": (1, 4)},
+            differentiable=["pi"],
+            examples=EXAMPLES,
+        ),
+        exercise(
+            reinforcement.policy_evaluation,
+            inputs={
+                "P": probability(),
+                "pi": probability(),
+                "gamma": number(0.5, 0.9, 0.75, 0.0, low=0, high=0.95),
+            },
+            sizes=CHAIN,
+            examples=EXAMPLES,
+        ),
+        exercise(
+            reinforcement.value_iteration,
+            inputs={"P": probability(), "gamma": GAMMA, "n_iter": integer(0, 4)},
+            sizes=CHAIN,
+            examples=EXAMPLES,
+        ),
+        exercise(reinforcement.discounted_return, inputs={"gamma": GAMMA}, sizes=EPISODES, examples=EXAMPLES),
+        exercise(
             reinforcement.rewards_to_go,
             inputs={"dones": flags(), "gamma": GAMMA},
             sizes=EPISODES,
         ),
+        exercise(
+            reinforcement.categorical_log_prob,
+            inputs={"logits": real(edge=1e4), "actions": index("A")},
+            sizes={"A": (2, 5)},
+            differentiable=["logits"],
+            examples=EXAMPLES,
+        ),
+        exercise(
+            reinforcement.diagonal_gaussian_log_prob,
+            inputs={"log_std": real(low=-3, high=2)},
+            differentiable=True,
+            examples=EXAMPLES,
+        ),
+        exercise(
+            reinforcement.tanh_gaussian_sample,
+            inputs={
+                "mean": real(low=-4, high=4, edge=(30.0, -30.0)),
+                "log_std": real(low=-2, high=0.5),
+                "noise": real(low=-3, high=3),
+            },
+            differentiable=True,
+            examples=EXAMPLES,
+            uses=["diagonal_gaussian_log_prob"],
+        ),
+        exercise(
+            reinforcement.exact_policy_gradient,
+            inputs={"baseline": number(1.0, 0.0, -2.0, 0.5)},
+            sizes={"arms": (2, 5)},
+            examples=EXAMPLES,
+        ),
+        exercise(reinforcement.policy_gradient_loss, sizes=EPISODES, differentiable=True, examples=EXAMPLES),
+        exercise(reinforcement.value_loss, sizes=EPISODES, differentiable=True, examples=EXAMPLES),
         exercise(
             reinforcement.gae,
             inputs={"dones": flags(), "gamma": GAMMA, "lam": LAM},

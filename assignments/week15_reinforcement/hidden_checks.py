@@ -1,11 +1,55 @@
 """Week 15: the checks that only the instructor has; the battery comes on top."""
 
+import math
 from itertools import combinations
 
 import torch
 
-from autograder.author import at_least, check, close, equal, holds, integer, number, uniform_counts
+from autograder.author import at_least, check, close, equal, holds, integer, number, real, uniform_counts
 from autograder.probes import Generator
+
+
+@check("trajectory_log_prob", examples=4)
+def does_not_vanish_in_long_trajectories(trajectory_log_prob, p0):
+    """After 300 steps of probability 1/8 the logarithm is 300 ln(1/8) and the start's, no -infinity."""
+    move, choose = p0.new_full((4, 2, 4), 1 / 4), p0.new_full((4, 2), 1 / 2)
+    states, actions = torch.arange(301) % 4, torch.arange(300) % 2
+    expected = 300 * math.log(1 / 8) + math.log(1 / 4)
+    close(
+        trajectory_log_prob(p0.new_full((4,), 1 / 4), move, choose, states, actions), p0.new_tensor(expected)
+    )
+
+
+@check("trajectory_log_prob", examples=8)
+def knows_what_cannot_happen(trajectory_log_prob, p0, pi):
+    """Where no state is ever left, trajectories that stay have the policy's probability, others none."""
+    stay = torch.eye(len(p0), dtype=p0.dtype)[:, None].expand(*pi.shape, len(p0)).clone()
+    states, actions = torch.tensor([[0, 0], [0, 1], [0, 1]]), torch.zeros(2, 2, dtype=torch.int64)
+    log_p = trajectory_log_prob(p0, stay, pi, states, actions)
+    close(log_p, torch.stack([(p0[0] * pi[0, 0] ** 2).log(), p0.new_tensor(-math.inf)]))
+
+
+@check("policy_evaluation", examples=16)
+def is_linear_in_the_rewards(policy_evaluation, P, R, pi, gamma):
+    """Twice the rewards are worth twice as much, and 1 more in every step 1 / (1 - gamma) more."""
+    P, pi = P / P.sum(-1, keepdim=True), pi / pi.sum(-1, keepdim=True)
+    values = policy_evaluation(P, R, pi, gamma)
+    close(policy_evaluation(P, 2 * R + 1, pi, gamma), 2 * values + 1 / (1 - gamma))
+
+
+@check("value_iteration", examples=16)
+def one_more_sweep_is_one_more_step_ahead(value_iteration, P, R, gamma, n_iter):
+    """One sweep more adds the best first action to what the sweeps before found."""
+    ahead = value_iteration(P, R, gamma, n_iter)
+    best = torch.stack([R[:, a] + gamma * (P[:, a] * ahead).sum(-1) for a in range(R.shape[1])]).amax(0)
+    close(value_iteration(P, R, gamma, n_iter + 1), best)
+
+
+@check("discounted_return", examples=16)
+def begins_again_a_step_later(discounted_return, rewards, gamma):
+    """The return is the first reward and gamma times the return of the rest."""
+    episode = torch.cat([rewards, rewards[:1] + 1])
+    close(discounted_return(episode, gamma), rewards[0] + gamma * discounted_return(episode[1:], gamma))
 
 
 @check("rewards_to_go")
@@ -19,6 +63,52 @@ def what_comes_later_counts_once_per_step(rewards_to_go, rewards, dones, gamma, 
     ended = torch.cat([dones[:-1], torch.ones_like(dones[-1:])])
     returns = rewards_to_go(rewards, ended, gamma, last_value)
     close(rewards_to_go(rewards, ended, gamma, last_value + 1), returns)
+
+
+@check("categorical_log_prob", examples=16, shift=number(5.0, -3.0, 100.0))
+def only_differences_of_logits_count(categorical_log_prob, logits, actions, shift):
+    """The same number added to all logits of a policy changes nothing."""
+    close(categorical_log_prob(logits + shift, actions), categorical_log_prob(logits, actions))
+
+
+@check("diagonal_gaussian_log_prob", examples=16, more=real(dims="*batch action"))
+def adds_up_over_independent_dimensions(diagonal_gaussian_log_prob, a, mean, log_std, more):
+    """Independent dimensions add up, each with its own constant and its own deviation."""
+    both = diagonal_gaussian_log_prob(*(torch.cat(v, -1) for v in ([a, more], [mean, a], [log_std, log_std])))
+    close(both, diagonal_gaussian_log_prob(a, mean, log_std) + diagonal_gaussian_log_prob(more, a, log_std))
+
+
+@check("tanh_gaussian_sample", examples=8)
+def stays_exact_where_tanh_is_flat(tanh_gaussian_sample, mean, log_std):
+    """At u = 40 tanh rounds to 1, and log(1 - tanh(u)^2) is 2 ln 2 - 80: not -infinity, no log of an epsilon."""
+    far = 40 * torch.ones_like(mean)
+    action, log_prob = tanh_gaussian_sample(far, log_std, 0 * far)
+    close(action, torch.ones_like(far))
+    close(log_prob, (80 - 2 * math.log(2) - log_std - 0.5 * math.log(2 * math.pi)).sum(-1))
+
+
+@check("exact_policy_gradient", examples=16)
+def moves_probability_from_arm_to_arm(exact_policy_gradient, logits, rewards, baseline):
+    """What one arm gains others lose: the gradient adds up to 0, and only differences of rewards count."""
+    gradient = exact_policy_gradient(logits, rewards, baseline)
+    close(1 + gradient.sum(), 1 + 0 * gradient.sum())
+    close(exact_policy_gradient(logits, 2 * rewards + 1, baseline), 2 * gradient)
+
+
+@check("policy_gradient_loss", examples=12)
+def averages_over_all_elements(policy_gradient_loss, log_probs, weights):
+    """A rollout shown twice has the same loss, whether side by side or one after the other."""
+    loss = policy_gradient_loss(log_probs, weights)
+    close(policy_gradient_loss(torch.cat([log_probs] * 2), torch.cat([weights] * 2)), loss)
+    close(policy_gradient_loss(torch.stack([log_probs] * 2, 1), torch.stack([weights] * 2, 1)), loss)
+
+
+@check("value_loss", examples=12)
+def grows_with_the_square_of_the_error(value_loss, values, returns):
+    """Errors three times as large cost nine times as much, and a rollout shown twice as much as once."""
+    loss = value_loss(values, returns)
+    close(value_loss(returns + 3 * (values - returns), returns), 9 * loss)
+    close(value_loss(torch.cat([values] * 2), torch.cat([returns] * 2)), loss)
 
 
 @check("gae")

@@ -1,9 +1,72 @@
 """Week 15: the checks that students have too."""
 
+import math
+
 import torch
 
 from autograder.author import check, close, holds
 from autograder.probes import Generator
+
+
+def normalised(p):
+    """Probabilities that add up to 1 in any dtype."""
+    return p / p.sum(-1, keepdim=True)
+
+
+@check("trajectory_log_prob", examples=1)
+def multiplies_start_choice_and_move(trajectory_log_prob, p0):
+    """Start 1/2, action 1/4, move 1/3, action 3/4, move 1/6: the trajectory has probability 1/192."""
+    move = p0.new_tensor([[[2 / 3, 1 / 3], [1 / 2, 1 / 2]], [[1 / 4, 3 / 4], [1 / 6, 5 / 6]]])
+    choose = p0.new_tensor([[1 / 4, 3 / 4], [1 / 4, 3 / 4]])
+    log_p = trajectory_log_prob(
+        p0.new_tensor([1 / 2, 1 / 2]), move, choose, torch.tensor([0, 1, 0]), torch.tensor([0, 1])
+    )
+    close(log_p, p0.new_tensor(-math.log(192)))
+
+
+@check("trajectory_log_prob", examples=16)
+def has_probabilities_that_add_up_to_one(trajectory_log_prob, p0, P, pi):
+    """Over all trajectories with one action, s_0, a_0, s_1, the probabilities add up to 1."""
+    n, m = pi.shape
+    first, action, second = torch.cartesian_prod(torch.arange(n), torch.arange(m), torch.arange(n)).T
+    tables = [normalised(p) for p in (p0, P, pi)]
+    log_p = trajectory_log_prob(*tables, torch.stack([first, second]), action[None])
+    close(log_p.exp().sum(), 1 + 0 * p0.sum())
+
+
+@check("policy_evaluation", examples=4)
+def sums_the_geometric_series(policy_evaluation, P, pi, gamma):
+    """A reward of 1 in every step is worth 1 + gamma + gamma^2 + ... = 1 / (1 - gamma), whatever one does."""
+    values = policy_evaluation(normalised(P), torch.ones_like(pi), normalised(pi), gamma)
+    close(values, torch.ones_like(pi[:, 0]) / (1 - gamma))
+
+
+@check("policy_evaluation", examples=1)
+def follows_the_policy(policy_evaluation, P):
+    """Staying in state 0 pays 1; one leaves it with probability 1/4: V(0) = 3/4 + 3/4 gamma V(0)."""
+    move = P.new_tensor([[[1, 0], [0, 1]], [[0, 1], [0, 1]]])
+    rewards, choose = P.new_tensor([[1, 0], [0, 0]]), P.new_tensor([[0.75, 0.25], [0.5, 0.5]])
+    close(policy_evaluation(move, rewards, choose, 0.5), P.new_tensor([1.2, 0]))
+
+
+@check("value_iteration", examples=1)
+def looks_as_far_as_it_sweeps(value_iteration, P):
+    """From state 2 to 1 to 0, which pays 1: news of it travels one state per sweep, at half the worth."""
+    move = P.new_tensor([[[1, 0, 0]], [[1, 0, 0]], [[0, 1, 0]]])
+    for sweeps, values in ((0, [0, 0, 0]), (1, [1, 0, 0]), (2, [1.5, 0.5, 0]), (3, [1.75, 0.75, 0.25])):
+        close(value_iteration(move, P.new_tensor([[1], [0], [0]]), 0.5, sweeps), P.new_tensor(values))
+
+
+@check("value_iteration", examples=16)
+def takes_the_best_reward_in_one_sweep(value_iteration, P, R, gamma):
+    """With one sweep nothing counts but the present: the largest reward in each state."""
+    close(value_iteration(P, R, gamma, 1), R.max(-1).values)
+
+
+@check("discounted_return", examples=1)
+def gives_the_worked_return(discounted_return, rewards):
+    """Rewards 1, 2, 3, 4 at gamma = 1/2 are worth 1 + 1 + 3/4 + 1/2 = 3.25."""
+    close(discounted_return(rewards.new_tensor([1, 2, 3, 4]), 0.5), rewards.new_tensor(3.25))
 
 
 @check("rewards_to_go", examples=1)
@@ -24,6 +87,98 @@ def nothing_flows_back_across_an_end(rewards_to_go, rewards, dones, gamma, last_
     returns = rewards_to_go(rewards, ended, gamma, last_value)
     close(returns[: end + 1], rewards_to_go(other, ended, gamma, last_value + 1)[: end + 1])
     close(returns[end], rewards[end])
+
+
+@check("categorical_log_prob", examples=16)
+def has_action_probabilities_that_add_up_to_one(categorical_log_prob, logits):
+    """Over all actions, the probabilities add up to 1."""
+    every = torch.arange(logits.shape[-1])
+    total = sum(categorical_log_prob(logits, torch.full(logits.shape[:-1], int(a))).exp() for a in every)
+    close(total, torch.ones_like(logits[..., 0]))
+
+
+@check("categorical_log_prob", examples=1)
+def gives_worked_log_probabilities(categorical_log_prob, logits):
+    """Logits 0 and ln 3 mean probabilities 1/4 and 3/4."""
+    rows = logits.new_tensor([[0, math.log(3)]] * 2)
+    expected = logits.new_tensor([0.25, 0.75]).log()
+    close(categorical_log_prob(rows, torch.tensor([0, 1])), expected)
+
+
+@check("diagonal_gaussian_log_prob", examples=4)
+def gives_a_worked_density(diagonal_gaussian_log_prob, a):
+    """One sigma from the mean, sigma = 2, it is -(1 + ln 4 + ln 2 pi) / 2 = -2.112086 per dimension."""
+    one = torch.ones_like(a)
+    expected = -0.5 * (1 + math.log(4) + math.log(2 * math.pi)) * one.sum(-1)
+    close(diagonal_gaussian_log_prob(3 * one, one, math.log(2) * one), expected)
+
+
+@check("diagonal_gaussian_log_prob", examples=16)
+def integrates_to_one(diagonal_gaussian_log_prob, mean, log_std):
+    """It is the logarithm of a density: in one dimension, the area under it, out to 8 sigma, is 1."""
+    mean, log_std = mean[0, :1], log_std[0, :1]
+    a = mean + torch.arange(-16, 17)[:, None] / 2 * log_std.exp()  # (33, 1)
+    log_density = diagonal_gaussian_log_prob(a, mean.expand(33, 1), log_std.expand(33, 1))
+    close(log_density.exp().sum(0) * log_std.exp() / 2, torch.ones_like(log_std))
+
+
+@check("tanh_gaussian_sample", examples=4)
+def gives_a_worked_draw(tanh_gaussian_sample, mean):
+    """From u = ln 2, std 1, noise 0 comes 3/5, with log-density -0.918939 - ln(1 - 0.36) per dimension."""
+    one = torch.ones_like(mean)
+    expected = (-0.5 * math.log(2 * math.pi) - math.log(0.64)) * one.sum(-1)
+    close(tanh_gaussian_sample(math.log(2) * one, 0 * one, 0 * one), (0.6 * one, expected))
+
+
+@check("tanh_gaussian_sample", examples=16)
+def is_the_same_on_both_sides(tanh_gaussian_sample, mean, log_std, noise):
+    """Mean and noise with the sign turned give the opposite action, at the same density."""
+    action, log_prob = tanh_gaussian_sample(mean, log_std, noise)
+    close(tanh_gaussian_sample(-mean, log_std, -noise), (-action, log_prob))
+
+
+@check("exact_policy_gradient", examples=16)
+def does_not_see_the_baseline(exact_policy_gradient, logits, rewards, baseline):
+    """Any baseline gives the same gradient: the expectation of the score is 0."""
+    close(
+        exact_policy_gradient(logits, rewards, baseline + 3), exact_policy_gradient(logits, rewards, baseline)
+    )
+
+
+@check("exact_policy_gradient", examples=1)
+def gives_the_worked_gradient(exact_policy_gradient, logits):
+    """Arms with probabilities 1/4 and 3/4 that pay 4 and 0: 1 on average, and the gradient is (3/4, -3/4)."""
+    arms, pays = logits.new_tensor([0, math.log(3)]), logits.new_tensor([4, 0])
+    close(exact_policy_gradient(arms, pays, 0.5), logits.new_tensor([0.75, -0.75]))
+
+
+@check("policy_gradient_loss", examples=1)
+def gives_the_worked_loss(policy_gradient_loss, weights):
+    """Log-probabilities -1 and -2 with weights 3 and -1/2 have the mean product -1: the loss is 1."""
+    log_probs, worth = weights.new_tensor([-1, -2]), weights.new_tensor([3, -0.5])
+    close(policy_gradient_loss(log_probs, worth), weights.new_tensor(1))
+
+
+@check("policy_gradient_loss", examples=12)
+def pulls_each_action_by_its_weight(policy_gradient_loss, log_probs, weights):
+    """Descent raises log-probabilities in proportion to their weights: the gradient is -weight / n."""
+    asked = {"wrt": [0], "cotangents": [1 + 0 * weights.sum()]}
+    (gradient,) = policy_gradient_loss.ask([log_probs, weights], **asked)["gradients"]
+    close(0 * weights if gradient is None else gradient, -weights / weights.numel())
+
+
+@check("value_loss", examples=1)
+def gives_the_worked_error(value_loss, values):
+    """Values 1 and 2 for returns 3 and 1 are off by 2 and 1: the loss is (4 + 1) / 2."""
+    close(value_loss(values.new_tensor([1, 2]), values.new_tensor([3, 1])), values.new_tensor(2.5))
+
+
+@check("value_loss", examples=12)
+def moves_the_values_alone(value_loss, values, returns):
+    """The returns are targets: no gradient reaches them."""
+    asked = {"wrt": [1], "cotangents": [1 + 0 * values.sum()]}
+    (gradient,) = value_loss.ask([values, returns], **asked)["gradients"]
+    close(0 * returns if gradient is None else gradient, 0 * returns)
 
 
 @check("gae", examples=1)

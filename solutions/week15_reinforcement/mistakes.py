@@ -1,9 +1,252 @@
 """Week 15: wrong ways to write the answers, each with the misunderstanding behind it."""
 
+import math
+
 import torch
+import torch.nn.functional as F
 
 from autograder.author import mistake
 from reference_impl import reinforcement
+
+
+def of_steps(P, pi, states, actions):
+    """The policy's and the world's probabilities, step by step."""
+    return pi[states[:-1], actions], P[states[:-1], actions, states[1:]]
+
+
+@mistake("trajectory_log_prob", "You leave the first state out: it has a probability too, p0(s_0).")
+def without_the_start(p0, P, pi, states, actions):
+    chosen, moved = of_steps(P, pi, states, actions)
+    return (chosen.log() + moved.log()).sum(0)
+
+
+@mistake("trajectory_log_prob", "You count the actions alone: the world draws its states, with P(s'|s, a).")
+def without_the_world(p0, P, pi, states, actions):
+    return p0[states[0]].log() + of_steps(P, pi, states, actions)[0].log().sum(0)
+
+
+@mistake("trajectory_log_prob", "You count the states alone: the policy draws its actions, with pi(a|s).")
+def without_the_policy(p0, P, pi, states, actions):
+    return p0[states[0]].log() + of_steps(P, pi, states, actions)[1].log().sum(0)
+
+
+@mistake(
+    "trajectory_log_prob", "You ask P backwards: P[s, a, s'] goes from the state before to the one after."
+)
+def backwards_in_time(p0, P, pi, states, actions):
+    moved = P[states[1:], actions, states[:-1]]
+    return p0[states[0]].log() + (of_steps(P, pi, states, actions)[0].log() + moved.log()).sum(0)
+
+
+@mistake(
+    "trajectory_log_prob", "You ask the policy in the state after the action: it chose in the one before."
+)
+def policy_in_the_next_state(p0, P, pi, states, actions):
+    moved = of_steps(P, pi, states, actions)[1]
+    return p0[states[0]].log() + (pi[states[1:], actions].log() + moved.log()).sum(0)
+
+
+@mistake("trajectory_log_prob", "You leave the last move out: the state that the last action led to counts.")
+def without_the_last_move(p0, P, pi, states, actions):
+    chosen, moved = of_steps(P, pi, states, actions)
+    return p0[states[0]].log() + chosen.log().sum(0) + moved[:-1].log().sum(0)
+
+
+@mistake(
+    "trajectory_log_prob",
+    "You multiply probabilities first: of a long trajectory that is 0 in a float. Add logarithms.",
+)
+def logarithm_of_the_product(p0, P, pi, states, actions):
+    chosen, moved = of_steps(P, pi, states, actions)
+    return (p0[states[0]] * (chosen * moved).prod(0)).log()
+
+
+@mistake(
+    "trajectory_log_prob", "You add a small constant in the logarithm: what cannot happen has -infinity."
+)
+def with_an_epsilon(p0, P, pi, states, actions):
+    chosen, moved = of_steps(P, pi, states, actions)
+    return (p0[states[0]] + 1e-8).log() + ((chosen + 1e-8).log() + (moved + 1e-8).log()).sum(0)
+
+
+@mistake("trajectory_log_prob", "You sum over the batch too: every trajectory has a probability of its own.")
+def one_for_the_whole_batch(p0, P, pi, states, actions):
+    return reinforcement.trajectory_log_prob(p0, P, pi, states, actions).sum()
+
+
+@mistake("trajectory_log_prob", "This is the probability; asked is its logarithm.")
+def the_probability_itself(p0, P, pi, states, actions):
+    return reinforcement.trajectory_log_prob(p0, P, pi, states, actions).exp()
+
+
+def solve(P_pi, r_pi, gamma):
+    return torch.linalg.solve(torch.eye(len(r_pi), dtype=r_pi.dtype) - gamma * P_pi, r_pi)
+
+
+@mistake("policy_evaluation", "You weigh all actions alike: the policy says how often each is taken.")
+def uniform_policy(P, R, pi, gamma):
+    return solve(P.mean(1), R.mean(1), gamma)
+
+
+@mistake(
+    "policy_evaluation", "Your rewards are not averaged over the policy: r_pi(s) = sum_a pi(a|s) R(s, a)."
+)
+def rewards_of_a_uniform_policy(P, R, pi, gamma):
+    return solve(torch.einsum("sa,sat->st", pi, P), R.mean(1), gamma)
+
+
+@mistake("policy_evaluation", "These are the values of the best action: asked are those of the given policy.")
+def values_of_the_best_action(P, R, pi, gamma):
+    return reinforcement.value_iteration(P, R, gamma, 200)
+
+
+@mistake("policy_evaluation", "Your matrix is transposed: row s holds the probabilities of leaving s.")
+def transposed(P, R, pi, gamma):
+    return solve(torch.einsum("sa,sat->ts", pi, P), (pi * R).sum(-1), gamma)
+
+
+@mistake("policy_evaluation", "The sign is turned: V = r + gamma P V means (1 - gamma P) V = r.")
+def plus_for_minus(P, R, pi, gamma):
+    return solve(torch.einsum("sa,sat->st", pi, P), (pi * R).sum(-1), -gamma)
+
+
+@mistake("policy_evaluation", "Twenty sweeps come close to the values, no more: solve the linear system.")
+def twenty_sweeps(P, R, pi, gamma):
+    values = torch.zeros_like(R[:, 0])
+    for _ in range(20):
+        values = (pi * (R + gamma * P @ values)).sum(-1)
+    return values
+
+
+@mistake("policy_evaluation", "This is the value of the next state: the reward of the present comes first.")
+def without_the_present(P, R, pi, gamma):
+    P_pi = torch.einsum("sa,sat->st", pi, P)
+    return gamma * P_pi @ solve(P_pi, (pi * R).sum(-1), gamma)
+
+
+@mistake("policy_evaluation", "You return a value for each action: asked is one for each state.")
+def action_values(P, R, pi, gamma):
+    return R + gamma * P @ reinforcement.policy_evaluation(P, R, pi, gamma)
+
+
+@mistake("policy_evaluation", "You discount the reward of the present too: it counts in full.")
+def discounts_the_reward(P, R, pi, gamma):
+    return solve(torch.einsum("sa,sat->st", pi, P), gamma * (pi * R).sum(-1), gamma)
+
+
+@mistake("value_iteration", "You sweep once too often: from V = 0, one sweep gives the best reward.")
+def one_sweep_too_many(P, R, gamma, n_iter):
+    return reinforcement.value_iteration(P, R, gamma, n_iter + 1)
+
+
+@mistake("value_iteration", "You sweep once too little: range(1, n) has n - 1 entries.")
+def one_sweep_too_few(P, R, gamma, n_iter):
+    return reinforcement.value_iteration(P, R, gamma, max(0, n_iter - 1))
+
+
+@mistake(
+    "value_iteration",
+    "You overwrite values during a sweep: all states take those of the sweep before.",
+)
+def in_place(P, R, gamma, n_iter):
+    values = torch.zeros_like(R[:, 0])
+    for _ in range(n_iter):
+        for s in range(len(R)):
+            values[s] = (R[s] + gamma * P[s] @ values).max()
+    return values
+
+
+@mistake("value_iteration", "You average over the actions: that is the value of choosing at random.")
+def mean_for_max(P, R, gamma, n_iter):
+    values = torch.zeros_like(R[:, 0])
+    for _ in range(n_iter):
+        values = (R + gamma * P @ values).mean(-1)
+    return values
+
+
+@mistake(
+    "value_iteration", "You take two maxima: the action of the best reward must also be the one that moves."
+)
+def two_maxima(P, R, gamma, n_iter):
+    values = torch.zeros_like(R[:, 0])
+    for _ in range(n_iter):
+        values = R.amax(-1) + gamma * (P @ values).amax(-1)
+    return values
+
+
+@mistake("value_iteration", "You maximise over the states: the maximum is over the actions, for each state.")
+def max_over_states(P, R, gamma, n_iter):
+    values = torch.zeros_like(R[:, 0])
+    for _ in range(n_iter):
+        values = (R + gamma * P @ values).amax(0).amax().expand(len(R))
+    return values.clone()
+
+
+@mistake("value_iteration", "Nothing is discounted: what comes a step later counts gamma times as much.")
+def undiscounted(P, R, gamma, n_iter):
+    return reinforcement.value_iteration(P, R, 1.0, n_iter)
+
+
+@mistake(
+    "value_iteration",
+    "You go on from the largest next value: the world, not the agent, draws the next state.",
+)
+def optimistic_about_the_world(P, R, gamma, n_iter):
+    values = torch.zeros_like(R[:, 0])
+    for _ in range(n_iter):
+        values = (R + gamma * torch.where(P > 0, values, -math.inf).amax(-1)).amax(-1)
+    return values
+
+
+@mistake("value_iteration", "You return a value for each action: asked is the best of them, for each state.")
+def values_of_actions(P, R, gamma, n_iter):
+    return R + gamma * P @ reinforcement.value_iteration(P, R, gamma, max(0, n_iter - 1))
+
+
+@mistake("discounted_return", "You discount the first reward too: it counts in full, r_t gamma^t times.")
+def discount_from_the_first(rewards, gamma):
+    return gamma * reinforcement.discounted_return(rewards, gamma)
+
+
+@mistake("discounted_return", "You count from the end: the first reward counts in full, the last one least.")
+def from_the_end(rewards, gamma):
+    return reinforcement.discounted_return(rewards.flip(0), gamma)
+
+
+@mistake("discounted_return", "Nothing is discounted: gamma makes what comes later count less.")
+def plain_sum(rewards, gamma):
+    return rewards.sum(0)
+
+
+@mistake("discounted_return", "You discount all but the first reward by gamma alone: it is gamma^t.")
+def one_discount_for_all(rewards, gamma):
+    return rewards[0] + gamma * rewards[1:].sum(0)
+
+
+@mistake("discounted_return", "You sum over the episodes too: each has a return of its own.")
+def over_all_episodes(rewards, gamma):
+    return reinforcement.discounted_return(rewards, gamma).sum()
+
+
+@mistake("discounted_return", "You divide by the weights: a return is a sum, not an average.")
+def weighted_average(rewards, gamma):
+    return reinforcement.discounted_return(rewards, gamma) / sum(gamma**t for t in range(len(rewards)))
+
+
+@mistake("discounted_return", "You give the returns of all steps; asked is that of the first.")
+def of_every_step(rewards, gamma):
+    zeros = torch.zeros_like(rewards)
+    return reinforcement.rewards_to_go(rewards, zeros, gamma, zeros[0])
+
+
+@mistake("discounted_return", "You leave the last reward out: an episode of T steps has T rewards.")
+def without_the_last_reward(rewards, gamma):
+    return reinforcement.discounted_return(torch.cat([rewards[:-1], 0 * rewards[-1:]]), gamma)
+
+
+@mistake("discounted_return", "You take time for the last dimension: it is the first, dimension 0.")
+def time_is_last(rewards, gamma):
+    return reinforcement.discounted_return(rewards.movedim(-1, 0), gamma)
 
 
 def backwards(rewards, keep, gamma, last_value):
@@ -107,6 +350,362 @@ def rewards_so_far(rewards, dones, gamma, last_value):
 def one_done_for_all(rewards, dones, gamma, last_value):
     anywhere = dones.reshape(len(dones), -1).amax(1).reshape(-1, *[1] * (dones.ndim - 1))
     return backwards(rewards, 1 - anywhere.expand_as(dones), gamma, last_value)
+
+
+@mistake("categorical_log_prob", "Logits are no log-probabilities yet: subtract the logsumexp of their row.")
+def unnormalised(logits, actions):
+    return logits.gather(-1, actions[..., None])[..., 0]
+
+
+@mistake(
+    "categorical_log_prob",
+    "log(softmax(l)) is log 0 for logits far below the largest: log_softmax does not underflow.",
+)
+def logarithm_of_softmax(logits, actions):
+    return logits.softmax(-1).gather(-1, actions[..., None])[..., 0].log()
+
+
+@mistake("categorical_log_prob", "A constant in the logarithm hides the underflow and changes the answer.")
+def logarithm_with_an_epsilon(logits, actions):
+    return (logits.softmax(-1).gather(-1, actions[..., None])[..., 0] + 1e-8).log()
+
+
+@mistake("categorical_log_prob", "This is the probability; asked is its logarithm.")
+def action_probability(logits, actions):
+    return logits.softmax(-1).gather(-1, actions[..., None])[..., 0]
+
+
+@mistake("categorical_log_prob", "The sign is turned: this is the cross-entropy, minus the log-probability.")
+def negative_log_prob(logits, actions):
+    return -reinforcement.categorical_log_prob(logits, actions)
+
+
+@mistake("categorical_log_prob", "You normalise over the batch: the actions are the last dimension.")
+def softmax_over_the_batch(logits, actions):
+    return logits.log_softmax(0).gather(-1, actions[..., None])[..., 0]
+
+
+@mistake("categorical_log_prob", "You normalise over everything at once: each row is a policy of its own.")
+def softmax_over_everything(logits, actions):
+    return logits.gather(-1, actions[..., None])[..., 0] - logits.logsumexp(tuple(range(logits.ndim)))
+
+
+@mistake(
+    "categorical_log_prob", "You give the best action's log-probability: asked is that of the one taken."
+)
+def of_the_best_action(logits, actions):
+    return logits.log_softmax(-1).amax(-1)
+
+
+@mistake("categorical_log_prob", "You average over the batch: every action has a log-probability of its own.")
+def mean_log_prob(logits, actions):
+    return reinforcement.categorical_log_prob(logits, actions).mean()
+
+
+@mistake("categorical_log_prob", "Your logarithm has base 2: nats are asked for.")
+def in_bits(logits, actions):
+    return reinforcement.categorical_log_prob(logits, actions) / math.log(2)
+
+
+@mistake("categorical_log_prob", "The result is detached: the policy learns through its log-probabilities.")
+def detached_log_prob(logits, actions):
+    return reinforcement.categorical_log_prob(logits.detach(), actions)
+
+
+def gaussian(a, mean, log_std):
+    return 0.5 * ((a - mean) / log_std.exp()).square() + log_std + 0.5 * math.log(2 * math.pi)
+
+
+@mistake("diagonal_gaussian_log_prob", "The constant is missing: each dimension has its own -1/2 ln 2 pi.")
+def without_the_constant(a, mean, log_std):
+    return -(gaussian(a, mean, log_std) - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+
+@mistake(
+    "diagonal_gaussian_log_prob", "You count the constant -1/2 ln 2 pi once; each dimension has its own."
+)
+def one_constant_for_all(a, mean, log_std):
+    return without_the_constant(a, mean, log_std) - 0.5 * math.log(2 * math.pi)
+
+
+@mistake("diagonal_gaussian_log_prob", "You take log_std for the logarithm of the variance.")
+def log_variance(a, mean, log_std):
+    return -gaussian(a, mean, log_std / 2).sum(-1)
+
+
+@mistake(
+    "diagonal_gaussian_log_prob", "The normaliser is missing: a wide Gaussian is a low one, by -log_std."
+)
+def without_the_normaliser(a, mean, log_std):
+    return -(gaussian(a, mean, log_std) - log_std).sum(-1)
+
+
+@mistake("diagonal_gaussian_log_prob", "The sign of log_std is turned: a wider Gaussian has a lower peak.")
+def normaliser_with_the_wrong_sign(a, mean, log_std):
+    return -(gaussian(a, mean, log_std) - 2 * log_std).sum(-1)
+
+
+@mistake("diagonal_gaussian_log_prob", "The squared error is divided by the variance, not by the deviation.")
+def divided_by_the_deviation(a, mean, log_std):
+    return -(0.5 * (a - mean).square() / log_std.exp() + log_std + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+
+@mistake("diagonal_gaussian_log_prob", "You average over the dimensions: independent ones add up.")
+def mean_over_dimensions(a, mean, log_std):
+    return -gaussian(a, mean, log_std).mean(-1)
+
+
+@mistake("diagonal_gaussian_log_prob", "You keep the dimensions apart: one number per action, their sum.")
+def a_density_for_each_dimension(a, mean, log_std):
+    return -gaussian(a, mean, log_std)
+
+
+@mistake("diagonal_gaussian_log_prob", "You sum over the batch too: every action has a density of its own.")
+def density_of_the_batch(a, mean, log_std):
+    return -gaussian(a, mean, log_std).sum()
+
+
+@mistake("diagonal_gaussian_log_prob", "The mean is detached: it is what the policy learns.")
+def detached_mean(a, mean, log_std):
+    return -gaussian(a, mean.detach(), log_std).sum(-1)
+
+
+def squashed(mean, log_std, noise):
+    """u and the log-density of u, which most answers share."""
+    u = mean + log_std.exp() * noise
+    return u, -(0.5 * noise.square() + log_std + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+
+def log_slope(u):
+    return 2 * (math.log(2) - torch.logaddexp(u, -u))
+
+
+@mistake(
+    "tanh_gaussian_sample",
+    "This is the density of u: tanh squeezes, so the action's is divided by its slope.",
+)
+def density_before_squashing(mean, log_std, noise):
+    u, log_p = squashed(mean, log_std, noise)
+    return u.tanh(), log_p
+
+
+@mistake(
+    "tanh_gaussian_sample", "The sign of the correction is turned: where tanh squeezes, the density rises."
+)
+def correction_with_the_wrong_sign(mean, log_std, noise):
+    u, log_p = squashed(mean, log_std, noise)
+    return u.tanh(), log_p + log_slope(u).sum(-1)
+
+
+@mistake(
+    "tanh_gaussian_sample",
+    "1 - tanh(u)^2 rounds to 0 for large |u|, and its logarithm is -infinity: use a stable form of it.",
+)
+def logarithm_of_the_slope(mean, log_std, noise):
+    u, log_p = squashed(mean, log_std, noise)
+    return u.tanh(), log_p - (1 - u.tanh().square()).log().sum(-1)
+
+
+@mistake(
+    "tanh_gaussian_sample",
+    "The constant in log(1 - tanh(u)^2 + 1e-6) hides the underflow: far out the density is wrong.",
+)
+def slope_with_an_epsilon(mean, log_std, noise):
+    u, log_p = squashed(mean, log_std, noise)
+    return u.tanh(), log_p - (1 - u.tanh().square() + 1e-6).log().sum(-1)
+
+
+@mistake(
+    "tanh_gaussian_sample", "You correct for the mean's slope: the slope is taken where the draw is, at u."
+)
+def slope_at_the_mean(mean, log_std, noise):
+    u, log_p = squashed(mean, log_std, noise)
+    return u.tanh(), log_p - log_slope(mean).sum(-1)
+
+
+@mistake("tanh_gaussian_sample", "You return u: the action is tanh(u), between -1 and 1.")
+def not_squashed(mean, log_std, noise):
+    return mean + log_std.exp() * noise, reinforcement.tanh_gaussian_sample(mean, log_std, noise)[1]
+
+
+@mistake(
+    "tanh_gaussian_sample", "You evaluate the Gaussian at the action tanh(u): it is the distribution of u."
+)
+def gaussian_at_the_action(mean, log_std, noise):
+    u, _ = squashed(mean, log_std, noise)
+    return u.tanh(), (-gaussian(u.tanh(), mean, log_std) - log_slope(u)).sum(-1)
+
+
+@mistake("tanh_gaussian_sample", "You squash the mean and add the noise: the draw u as a whole is squashed.")
+def squashes_the_mean(mean, log_std, noise):
+    return mean.tanh() + log_std.exp() * noise, reinforcement.tanh_gaussian_sample(mean, log_std, noise)[1]
+
+
+@mistake("tanh_gaussian_sample", "You take log_std for the logarithm of the variance.")
+def std_from_log_variance(mean, log_std, noise):
+    return reinforcement.tanh_gaussian_sample(mean, log_std / 2, noise)
+
+
+@mistake("tanh_gaussian_sample", "You keep the dimensions apart: the log-density is one number, their sum.")
+def log_prob_for_each_dimension(mean, log_std, noise):
+    u, _ = squashed(mean, log_std, noise)
+    return u.tanh(), -gaussian(u, mean, log_std) - log_slope(u)
+
+
+@mistake(
+    "tanh_gaussian_sample", "The action is detached: the critic's gradient has to reach mean and log_std."
+)
+def detached_action(mean, log_std, noise):
+    action, log_p = reinforcement.tanh_gaussian_sample(mean, log_std, noise)
+    return action.detach(), log_p
+
+
+@mistake("exact_policy_gradient", "The score's second part is missing: grad log pi_a is onehot(a) - pi.")
+def score_without_its_mean(logits, rewards, baseline):
+    return logits.softmax(-1) * (rewards - baseline)
+
+
+@mistake("exact_policy_gradient", "The sign is turned: the gradient of the expected reward points uphill.")
+def downhill(logits, rewards, baseline):
+    return -reinforcement.exact_policy_gradient(logits, rewards, baseline)
+
+
+@mistake("exact_policy_gradient", "You don't weigh the arms by how often they are chosen: pi_a is missing.")
+def without_the_probabilities(logits, rewards, baseline):
+    pi = logits.softmax(-1)
+    return rewards - (pi * rewards).sum()
+
+
+@mistake(
+    "exact_policy_gradient", "You average over the arms: an expectation under pi is a sum weighted by pi."
+)
+def mean_over_arms(logits, rewards, baseline):
+    return reinforcement.exact_policy_gradient(logits, rewards, baseline) / len(rewards)
+
+
+@mistake(
+    "exact_policy_gradient", "You take the slope of each arm's own reward: its logit moves the others too."
+)
+def diagonal_of_the_jacobian(logits, rewards, baseline):
+    pi = logits.softmax(-1)
+    return pi * (1 - pi) * (rewards - baseline)
+
+
+@mistake("exact_policy_gradient", "You subtract the baseline twice: what pi gets on average has it already.")
+def baseline_twice(logits, rewards, baseline):
+    pi = logits.softmax(-1)
+    return pi * (rewards - baseline - (pi * rewards).sum())
+
+
+@mistake("exact_policy_gradient", "This is the gradient for the probabilities: asked is that for the logits.")
+def with_respect_to_probabilities(logits, rewards, baseline):
+    return rewards - baseline
+
+
+@mistake("exact_policy_gradient", "You take the best arm's score alone: the expectation is over all arms.")
+def of_the_best_arm(logits, rewards, baseline):
+    best = rewards.argmax()
+    return (rewards[best] - baseline) * (F.one_hot(best, len(rewards)) - logits.softmax(-1))
+
+
+@mistake(
+    "exact_policy_gradient", "You subtract the plain mean of the rewards: what counts is their mean under pi."
+)
+def of_the_mean_baseline(logits, rewards, baseline):
+    pi = logits.softmax(-1)
+    return pi * (rewards - rewards.mean())
+
+
+@mistake("policy_gradient_loss", "The sign is turned: descent on this would make good actions rarer.")
+def uphill_loss(log_probs, weights):
+    return (log_probs * weights.detach()).mean()
+
+
+@mistake("policy_gradient_loss", "You sum over the steps; the loss is their mean.")
+def summed_policy_gradient(log_probs, weights):
+    return -(log_probs * weights.detach()).sum()
+
+
+@mistake("policy_gradient_loss", "The weights are not detached: the policy's loss would train the critic.")
+def weights_attached(log_probs, weights):
+    return -(log_probs * weights).mean()
+
+
+@mistake("policy_gradient_loss", "You weigh probabilities; it is log-probabilities whose gradient is needed.")
+def probabilities_for_logarithms(log_probs, weights):
+    return -(log_probs.exp() * weights.detach()).mean()
+
+
+@mistake("policy_gradient_loss", "You average before you multiply: each action has a weight of its own.")
+def product_of_means(log_probs, weights):
+    return -log_probs.mean() * weights.detach().mean()
+
+
+@mistake("policy_gradient_loss", "You subtract the mean weight: the weights are taken as they are.")
+def centred_weights(log_probs, weights):
+    return -(log_probs * (weights - weights.mean()).detach()).mean()
+
+
+@mistake(
+    "policy_gradient_loss", "You give a loss per environment: it is a scalar, the mean over all elements."
+)
+def loss_per_environment(log_probs, weights):
+    return -(log_probs * weights.detach()).mean(0)
+
+
+@mistake("policy_gradient_loss", "You sum over time and average the rest: the mean is over all elements.")
+def summed_over_time(log_probs, weights):
+    return -(log_probs * weights.detach()).sum(0).mean()
+
+
+@mistake("policy_gradient_loss", "The log-probabilities are detached: nothing is left to learn from.")
+def log_probs_detached(log_probs, weights):
+    return -(log_probs.detach() * weights.detach()).mean()
+
+
+@mistake("value_loss", "There is no factor 1/2 in this loss.")
+def half_the_square(values, returns):
+    return (values - returns.detach()).square().mean() / 2
+
+
+@mistake("value_loss", "You sum over the steps; the loss is their mean.")
+def summed_value_loss(values, returns):
+    return (values - returns.detach()).square().sum()
+
+
+@mistake("value_loss", "The returns are not detached: they are targets, and may depend on the values.")
+def returns_attached(values, returns):
+    return (values - returns).square().mean()
+
+
+@mistake("value_loss", "You detach the values, which are to learn; the returns are the constants.")
+def values_detached(values, returns):
+    return (values.detach() - returns).square().mean()
+
+
+@mistake("value_loss", "You take absolute errors: the mean return minimises the squared ones.")
+def absolute_errors(values, returns):
+    return (values - returns.detach()).abs().mean()
+
+
+@mistake("value_loss", "You take the Huber loss, which is no square for errors above 1.")
+def huber(values, returns):
+    return 2 * F.smooth_l1_loss(values, returns.detach())
+
+
+@mistake("value_loss", "You take the root of the mean square: its gradient is another one.")
+def root_mean_square(values, returns):
+    return (values - returns.detach()).square().mean().sqrt()
+
+
+@mistake("value_loss", "You square the mean error: errors of opposite sign must not cancel.")
+def square_of_the_mean(values, returns):
+    return (values - returns.detach()).mean().square()
+
+
+@mistake("value_loss", "You sum over time and average the rest: the mean is over all elements.")
+def value_loss_summed_over_time(values, returns):
+    return (values - returns.detach()).square().sum(0).mean()
 
 
 def estimate(rewards, values, last_value, gamma, lam, bootstrap, carry):
