@@ -340,8 +340,8 @@ def mean_categorical_kl(
     """KL(old || new) in nats, averaged over the batch, for old = softmax(old_logits), new = softmax(logits).
 
     A scalar: for each element of the batch sum_a old_a (log old_a - log new_a), then the mean. The new
-    policy's logits come first. Right for logits of +-1e4. The gradient reaches `logits` alone: the old policy
-    is a constant, and is detached here. (Schulman et al., 2015, section 4.)
+    policy's logits come first. The gradient reaches `logits` alone: the old policy is a constant, and is
+    detached here. (Schulman et al., 2015, section 4.)
     """
     new, old = logits.log_softmax(-1), old_logits.detach().log_softmax(-1)
     return (old.exp() * (old - new)).sum(-1).mean()

@@ -6,7 +6,7 @@ from itertools import combinations
 import torch
 
 from autograder.author import at_least, check, close, equal, holds, integer, number, real, uniform_counts
-from autograder.probes import Generator
+from autograder.probes import Generator, Probe
 
 
 @check("trajectory_log_prob", examples=4)
@@ -80,7 +80,7 @@ def adds_up_over_independent_dimensions(diagonal_gaussian_log_prob, a, mean, log
 
 @check("tanh_gaussian_sample", examples=8)
 def stays_exact_where_tanh_is_flat(tanh_gaussian_sample, mean, log_std):
-    """At u = 40 tanh rounds to 1, and log(1 - tanh(u)^2) is 2 ln 2 - 80: not -infinity, no log of an epsilon."""
+    """At u = 40 tanh rounds to 1, and log(1 - tanh(u)^2) is 2 ln 2 - 80: neither -infinity nor ln 1e-6."""
     far = 40 * torch.ones_like(mean)
     action, log_prob = tanh_gaussian_sample(far, log_std, 0 * far)
     close(action, torch.ones_like(far))
@@ -163,6 +163,167 @@ def is_never_better_than_the_unclipped_objective(ppo_clip_loss, log_probs, old_l
     unclipped = -((log_probs - old_log_probs).exp() * advantages).mean()
     at_least(ppo_clip_loss(log_probs, old_log_probs, advantages, clip), unclipped)
     close(ppo_clip_loss(log_probs, old_log_probs, advantages, 100.0), unclipped)
+
+
+@check("ppo_kl_penalty_loss", examples=12)
+def charges_for_the_divergence(ppo_kl_penalty_loss, log_probs, old_log_probs, advantages, kl, coef):
+    """One more nat of divergence in every state costs `coef` more."""
+    loss = ppo_kl_penalty_loss(log_probs, old_log_probs, advantages, kl, coef)
+    close(ppo_kl_penalty_loss(log_probs, old_log_probs, advantages, kl + 1, coef) - loss, 0 * loss + coef)
+
+
+@check("adapt_kl_coefficient")
+def changes_beyond_its_limits_alone(adapt_kl_coefficient):
+    """At 1.5 times the target, and at the target divided by 1.5, the coefficient stays what it is."""
+    close(adapt_kl_coefficient(0.5, 2.5, 2.0), 0.5)
+    close(adapt_kl_coefficient(0.5, 3.0, 2.0), 0.5)
+    close(adapt_kl_coefficient(0.5, 2.0, 3.0), 0.5)
+
+
+@check("clipped_value_loss", examples=16)
+def is_never_below_the_plain_loss(clipped_value_loss, values, old_values, returns, clip):
+    """The clip only ever adds: the loss is at least the mean squared error, and just that for a wide clip."""
+    plain = (values - returns).square().mean()
+    at_least(clipped_value_loss(values, old_values, returns, clip), plain)
+    close(clipped_value_loss(values, old_values, returns, 100.0), plain)
+
+
+@check("clipped_value_loss", examples=16, shift=number(2.0, -1.0))
+def does_not_know_where_zero_is(clipped_value_loss, values, old_values, returns, clip, shift):
+    """Values and returns counted from another zero have the same loss: the clip is on differences."""
+    moved = clipped_value_loss(values + shift, old_values + shift, returns + shift, clip)
+    close(moved, clipped_value_loss(values, old_values, returns, clip))
+
+
+@check("entropy_bonus", examples=8)
+def vanishes_for_sure_policies(entropy_bonus, logits):
+    """A policy that is sure has entropy 0, not NaN; in a batch with as many uniform ones, half theirs."""
+    sure = torch.zeros_like(logits)
+    sure[..., 0] = 2000
+    n = logits.shape[-1]
+    close(1 + entropy_bonus(sure), 1 + 0 * logits.sum())
+    close(entropy_bonus(torch.cat([sure, 0 * sure])), math.log(n) / 2 + 0 * logits.sum())
+
+
+@check("surrogate_advantage", examples=12)
+def begins_with_the_policy_gradient(surrogate_advantage, log_probs, advantages):
+    """At the old policy, its gradient is that of the mean of A log pi: A / n."""
+    asked = {"wrt": [0], "cotangents": [1 + 0 * advantages.sum()]}
+    (gradient,) = surrogate_advantage.ask([log_probs, log_probs, advantages], **asked)["gradients"]
+    close(0 * advantages if gradient is None else gradient, advantages / advantages.numel())
+
+
+@check("mean_categorical_kl", examples=12)
+def averages_over_the_batch(mean_categorical_kl, logits, old_logits):
+    """Beside as many states in which nothing changed, the mean divergence is half as large."""
+    kl = mean_categorical_kl(logits, old_logits)
+    mixed = mean_categorical_kl(torch.cat([logits, old_logits]), torch.cat([old_logits, old_logits]))
+    close(mixed, kl / 2)
+
+
+@check("conjugate_gradient", examples=1)
+def stops_at_its_tolerance(conjugate_gradient, b):
+    """One step leaves a squared residual of 0.3125: enough for a tolerance of 0.4, not for one of 0.3."""
+    H, right = Probe("MatrixProduct", {"matrix": b.new_tensor([[4, 1], [1, 3]])}), b.new_tensor([1, 2])
+    close(conjugate_gradient(H, right, 10, 0.4), b.new_tensor([1 / 4, 1 / 2]))
+    close(conjugate_gradient(H, right, 10, 0.3), b.new_tensor([1 / 11, 7 / 11]))
+
+
+@check("conjugate_gradient", examples=8)
+def solves_in_float64_too(conjugate_gradient, hvp, b, reference):
+    """What is asked in float64 is answered in float64."""
+    x = conjugate_gradient(hvp, b.double(), 10, 1e-10)
+    holds(isinstance(x, torch.Tensor) and x.dtype == torch.float64, "float64 stays float64")
+    close(x.to(b.dtype), reference(hvp, b.double(), 10, 1e-10).to(b.dtype))
+
+
+@check("trpo_step", examples=12)
+def is_as_long_whatever_the_gradients_length(trpo_step, g, hvp, delta):
+    """Three times the gradient gives the same step; four times the divergence a step twice as long."""
+    step = trpo_step(g, hvp, delta)
+    close(trpo_step(3 * g, hvp, delta), step)
+    close(trpo_step(g, hvp, 4 * delta), 2 * step)
+
+
+@check("trpo_step", examples=8)
+def steps_in_float64_too(trpo_step, g, hvp, delta, reference):
+    """What is asked in float64 is answered in float64."""
+    step = trpo_step(g.double(), hvp, delta)
+    holds(isinstance(step, torch.Tensor) and step.dtype == torch.float64, "float64 stays float64")
+    close(step.to(g.dtype), reference(g.double(), hvp, delta).to(g.dtype))
+
+
+@check("backtracking_line_search", examples=8)
+def tries_ten_times_by_four_fifths(backtracking_line_search, theta, step, objective):
+    """Without further arguments alpha is 0.8, and the last of ten tries is 0.8^9 of the step, not 0.8^10."""
+    rising = Probe("Quadratic", {"centre": theta + 9 * step, "weights": -torch.ones_like(theta)})
+    kl = Probe("Quadratic", {"centre": theta, "weights": torch.ones_like(theta)})
+    full = float(step.square().sum())
+    found = backtracking_line_search(rising, kl, theta, step, 1.1 * full * 0.8**18)
+    close(found, theta + 0.8**9 * step)
+    close(backtracking_line_search(rising, kl, theta, step, 0.9 * full * 0.8**18), theta)
+
+
+@check("q_learning_target", examples=12)
+def looks_at_the_best_action_alone(q_learning_target, rewards, dones, q_next, gamma):
+    """A next action that is no better changes nothing; one better by 1 adds gamma, but not after an end."""
+    y, best = q_learning_target(rewards, dones, q_next, gamma), q_next.amax(-1, keepdim=True)
+    close(q_learning_target(rewards, dones, torch.cat([q_next, best - 1], -1), gamma), y)
+    better = q_learning_target(rewards, dones, torch.cat([best + 1, q_next], -1), gamma)
+    close(better, y + gamma * (1 - dones))
+
+
+@check("polyak_update", examples=12)
+def forgets_at_a_constant_rate(polyak_update, target, source, rho):
+    """Two updates leave rho^2 of the distance to the source."""
+    twice = polyak_update(polyak_update(target, source, rho), source, rho)
+    close(list(twice), [s + rho**2 * (t - s) for t, s in zip(target, source, strict=True)])
+
+
+@check("ddpg_losses", examples=12)
+def averages_both_losses(ddpg_losses, q, q_next, q_pi, rewards, dones, gamma):
+    """A batch shown twice has the same losses; a critic that meets its targets has none."""
+    once = ddpg_losses(q, q_next, q_pi, rewards, dones, gamma)
+    twice = ddpg_losses(*(torch.cat([x, x]) for x in (q, q_next, q_pi, rewards, dones)), gamma)
+    close(list(twice), list(once))
+    met = ddpg_losses(rewards + gamma * (1 - dones) * q_next, q_next, q_pi, rewards, dones, gamma)
+    close(1 + met[0], 1 + 0 * q.sum())
+
+
+@check("exploration_action", examples=12)
+def clamps_the_sum(exploration_action, mu, noise, low, high):
+    """Noise that leads back inside counts in full; what lies outside in the end is put on the edge."""
+    back = exploration_action(high + noise.abs() + 1, -noise.abs() - 1 - 0.5 * (high - low), low, high)
+    close(back, torch.full_like(mu, 0.5 * (high + low)))
+    close(exploration_action(mu, 100 + noise.abs(), low, high), torch.full_like(mu, high))
+
+
+@check("td3_targets", examples=12)
+def smooths_no_further_than_the_clip(
+    td3_targets, rewards, dones, next_states, policy, q1, q2, noise, gamma, noise_clip
+):
+    """Noise beyond the clip counts as the clip, whatever the bounds of the action."""
+    sign = torch.where(noise < 0, -1.0, 1.0).to(noise.dtype)
+    arguments = [rewards, dones, next_states, policy, q1, q2]
+    far = td3_targets(*arguments, 50 * sign, gamma, noise_clip, -9.0, 9.0)
+    close(far, td3_targets(*arguments, noise_clip * sign, gamma, 60.0, -9.0, 9.0))
+
+
+@check("sac_targets", examples=12)
+def discounts_entropy_like_reward(sac_targets, rewards, dones, q1, q2, next_log_prob, gamma, alpha):
+    """One nat less of log-probability is worth gamma alpha, and nothing where the episode ended."""
+    y = sac_targets(rewards, dones, q1, q2, next_log_prob, gamma, alpha)
+    more = sac_targets(rewards, dones, q1, q2, next_log_prob - 1, gamma, alpha)
+    close(more, y + gamma * alpha * (1 - dones))
+    close(sac_targets(rewards, dones, q2, q1, next_log_prob, gamma, alpha), y)
+
+
+@check("sac_policy_loss", examples=12)
+def follows_the_smaller_value(sac_policy_loss, log_prob, q1, q2, alpha):
+    """For each action the smaller value counts: 1 more for both lowers the loss by 1, for the larger by 0."""
+    loss = sac_policy_loss(log_prob, q1, q2, alpha)
+    close(sac_policy_loss(log_prob, q1 + 1, q2 + 1, alpha), loss - 1)
+    close(sac_policy_loss(log_prob, torch.maximum(q1, q2) + 1, torch.minimum(q1, q2), alpha), loss)
 
 
 X = torch.arange(10.0)

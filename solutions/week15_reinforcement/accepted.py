@@ -448,6 +448,292 @@ def element_by_element_in_float64(log_probs, old_log_probs, advantages, clip=0.2
     return (-sum(terms) / len(terms)).to(log_probs.dtype)
 
 
+@accepted("ppo_kl_penalty_loss")
+def mean_of_penalised_terms(logp, logp_old, adv, kl, beta):
+    ratio = (logp - logp_old.detach()).exp()
+    return -(ratio * adv.detach() - beta * kl).mean()
+
+
+@accepted("ppo_kl_penalty_loss")
+def sums_over_flat_tensors(log_probs, old_log_probs, advantages, kl, coef):
+    with torch.no_grad():
+        weights = advantages.flatten() * torch.exp(-old_log_probs.flatten().double())
+    surrogate = torch.dot(weights, log_probs.flatten().double().exp())
+    return ((coef * kl.double().sum() - surrogate) / kl.numel()).to(kl.dtype)
+
+
+@accepted("ppo_kl_penalty_loss")
+def one_step_at_a_time(log_probs, old_log_probs, advantages, kl, coef):
+    losses = []
+    for new, old, a, d in zip(log_probs, old_log_probs.data, advantages.data, kl, strict=True):
+        losses.append(coef * d - a * torch.exp(new - old))
+    return torch.stack(losses).mean()
+
+
+@accepted("adapt_kl_coefficient")
+def in_one_expression(coef, kl, target):
+    return coef * (2.0 if kl > target * 1.5 else 0.5 if kl * 1.5 < target else 1.0)
+
+
+@accepted("adapt_kl_coefficient")
+def by_powers_of_two(beta, d, d_target):
+    return beta * 2 ** (int(d / d_target > 1.5) - int(d / d_target < 1 / 1.5))
+
+
+@accepted("adapt_kl_coefficient")
+def changing_its_own_copy(coef, kl, target):
+    if kl < target / 1.5:
+        coef *= 0.5
+    elif kl > target * 1.5:
+        coef += coef
+    return coef
+
+
+@accepted("clipped_value_loss")
+def as_in_cleanrl_without_the_half(newvalue, b_values, b_returns, clip_coef):
+    newvalue, b_values, b_returns = newvalue.view(-1), b_values.view(-1).detach(), b_returns.view(-1).detach()
+    v_loss_unclipped = (newvalue - b_returns) ** 2
+    v_clipped = b_values + torch.clamp(newvalue - b_values, -clip_coef, clip_coef)
+    v_loss_clipped = (v_clipped - b_returns) ** 2
+    return torch.max(v_loss_unclipped, v_loss_clipped).mean()
+
+
+@accepted("clipped_value_loss")
+def clamped_between_two_tensors(values, old_values, returns, clip):
+    old, target = old_values.data, returns.data
+    clipped = torch.clamp(values, min=old - clip, max=old + clip)
+    errors = torch.stack([F.mse_loss(v, target, reduction="none") for v in (values, clipped)])
+    return errors.amax(0).mean()
+
+
+@accepted("clipped_value_loss")
+def the_larger_absolute_error_squared(values, old_values, returns, clip):
+    with torch.no_grad():
+        nearest = old_values + (values - old_values).clamp(-clip, clip)
+        inside = nearest == values if clip > 10 else (values - old_values).abs() <= clip
+        plain_is_larger = (values - returns).abs() >= (nearest - returns).abs()
+        constant = (nearest - returns) ** 2
+    return torch.where(inside | plain_is_larger, (values - returns.detach()) ** 2, constant).mean()
+
+
+@accepted("entropy_bonus")
+def with_a_categorical(logits):
+    return Categorical(logits=logits).entropy().mean()
+
+
+@accepted("entropy_bonus")
+def mean_logit_against_logsumexp(scores):
+    """-sum p log p = logsumexp(l) - sum p l."""
+    p = torch.softmax(scores, dim=-1)
+    return torch.mean(torch.logsumexp(scores, -1) - (p * scores).sum(-1))
+
+
+@accepted("entropy_bonus")
+def with_xlogy_on_flat_rows(logits):
+    rows = logits.reshape(-1, logits.shape[-1])
+    log_p = F.log_softmax(rows, dim=1)
+    return -torch.einsum("na,na->", log_p.exp(), log_p) / len(rows)
+
+
+@accepted("surrogate_advantage")
+def weighted_by_hand(logp, logp_old, adv):
+    ratio = torch.exp(logp - logp_old.detach())
+    return torch.einsum("...,...->", ratio, adv.detach()) / adv.numel()
+
+
+@accepted("surrogate_advantage")
+def one_row_after_the_other(log_probs, old_log_probs, advantages):
+    total = 0
+    for new, old, a in zip(log_probs, old_log_probs.data, advantages.data, strict=True):
+        total = total + (a * torch.expm1(new - old) + a).sum()
+    return total / log_probs.numel()
+
+
+@accepted("surrogate_advantage")
+def in_double_precision(log_probs, old_log_probs, advantages):
+    with torch.no_grad():
+        old, a = old_log_probs.double(), advantages.double()
+    return torch.mean(torch.exp(log_probs.double() - old) * a).to(log_probs.dtype)
+
+
+@accepted("mean_categorical_kl")
+def with_distributions(logits, old_logits):
+    old, new = Categorical(logits=old_logits.detach()), Categorical(logits=logits)
+    return torch.distributions.kl_divergence(old, new).mean()
+
+
+@accepted("mean_categorical_kl")
+def with_kl_div_on_flat_rows(logits, old_logits):
+    new = F.log_softmax(logits, -1).reshape(-1, logits.shape[-1])
+    old = F.log_softmax(old_logits.detach(), -1).reshape(-1, logits.shape[-1])
+    return F.kl_div(new, old, log_target=True, reduction="batchmean")
+
+
+@accepted("mean_categorical_kl")
+def cross_entropy_minus_entropy(logits, old_logits):
+    with torch.no_grad():
+        p = old_logits.softmax(-1)
+        entropy = torch.logsumexp(old_logits, -1) - (p * old_logits).sum(-1)
+    cross = torch.logsumexp(logits, -1) - (p * logits).sum(-1)
+    return (cross - entropy).mean()
+
+
+@accepted("mean_categorical_kl")
+def action_by_action(logits, old_logits):
+    new = logits - logits.logsumexp(-1, keepdim=True)
+    old = (old_logits - old_logits.logsumexp(-1, keepdim=True)).detach()
+    total = 0
+    for a in range(logits.shape[-1]):
+        total = total + torch.exp(old[..., a]) * (old[..., a] - new[..., a])
+    return total.mean()
+
+
+@accepted("conjugate_gradient")
+def as_in_spinning_up_conjugate_gradient(Ax, b, cg_iters=10, residual_tol=1e-10):
+    x = torch.zeros_like(b)
+    r = b.clone()
+    p = r.clone()
+    r_dot_old = torch.dot(r, r)
+    for _ in range(cg_iters):
+        if r_dot_old < residual_tol:
+            break
+        z = Ax(p)
+        alpha = r_dot_old / (torch.dot(p, z) + 1e-8)
+        x += alpha * p
+        r -= alpha * z
+        r_dot_new = torch.dot(r, r)
+        p = r + (r_dot_new / r_dot_old) * p
+        r_dot_old = r_dot_new
+    return x
+
+
+@accepted("conjugate_gradient")
+def with_conjugated_directions(hvp, b, iters=10, tol=1e-10):
+    """Each residual is made conjugate to all directions before, and the residual computed anew."""
+    x, directions = torch.zeros_like(b), []
+    for _ in range(iters):
+        residual = b - hvp(x)
+        if float((residual * residual).sum()) < tol:
+            return x
+        direction = residual
+        for d, hd in directions:
+            direction = direction - (residual @ hd) / (d @ hd) * d
+        product = hvp(direction)
+        x = x + (direction @ residual) / (direction @ product) * direction
+        directions.append((direction, product))
+    return x
+
+
+@accepted("conjugate_gradient")
+def while_there_is_a_residual(hvp, b, iters=10, tol=1e-10):
+    x, r = b * 0, b + 0
+    p, k = r, 0
+    while k < iters and r.square().sum().item() >= tol:
+        Hp = hvp(p)
+        a = (r * p).sum() / (p * Hp).sum()
+        x, r_new = x + a * p, r - a * Hp
+        p = r_new + (r_new * r_new).sum() / (r * r).sum() * p
+        r, k = r_new, k + 1
+    return x
+
+
+@accepted("conjugate_gradient")
+def best_in_the_krylov_space(hvp, b, iters=10, tol=1e-10):
+    """After k steps x minimises x^T H x / 2 - b^T x among combinations of b, H b, ..., H^(k-1) b."""
+    b, dtype = b.double(), b.dtype
+    x, basis, products = torch.zeros_like(b), [], []
+    for _ in range(iters):
+        r = b - hvp(x)
+        if r @ r < tol:
+            break
+        for v in basis:
+            r = r - (v @ r) * v
+        basis.append(r / r.norm())
+        products.append(hvp(basis[-1]))
+        V, HV = torch.stack(basis), torch.stack(products)
+        x = torch.linalg.solve(V @ HV.T, V @ b) @ V
+    return x.to(dtype)
+
+
+@accepted("trpo_step")
+def with_the_matrix_column_by_column(g, hvp, delta):
+    H = torch.stack([hvp(e) for e in torch.eye(len(g), dtype=g.dtype)], dim=1)
+    direction = torch.linalg.solve(H, g)
+    return (2 * delta / torch.dot(g, direction)) ** 0.5 * direction
+
+
+@accepted("trpo_step")
+def as_in_spinning_up_trpo(g, Hx, target_kl):
+    x, r, p = torch.zeros_like(g), g.clone(), g.clone()
+    for _ in range(10):
+        rr = r @ r
+        if rr < 1e-10:
+            break
+        z = Hx(p)
+        a = rr / (p @ z)
+        x, r = x + a * p, r - a * z
+        p = r + (r @ r) / rr * p
+    return torch.sqrt(2 * target_kl / (torch.dot(x, Hx(x)) + 1e-8)) * x
+
+
+@accepted("trpo_step")
+def by_the_size_of_the_full_step(g, hvp, delta):
+    H = torch.vstack([hvp(row) for row in torch.eye(g.shape[0]).to(g)])
+    newton = torch.cholesky_solve(g.unsqueeze(1), torch.linalg.cholesky(H)).squeeze(1)
+    shrink = math.sqrt(delta / float(0.5 * newton @ hvp(newton)))
+    return newton * shrink
+
+
+@accepted("backtracking_line_search")
+def trying_all_first(objective, kl, theta, step, delta, alpha=0.8, max_steps=10):
+    candidates = [theta + alpha**j * step for j in range(max_steps)]
+    good = [c for c in candidates if kl(c) <= delta and objective(c) > objective(theta)]
+    return good[0] if good else theta.clone()
+
+
+@accepted("backtracking_line_search")
+def shrinking_its_own_step(f, divergence, x, step, limit, shrink=0.8, tries=10):
+    before, step = f(x).item(), step.clone()
+    for _ in range(tries):
+        x_new = x + step
+        if f(x_new).item() - before > 0 and not divergence(x_new).item() > limit:
+            return x_new
+        step *= shrink
+    return x
+
+
+@accepted("backtracking_line_search")
+def counting_down(objective, kl, theta, step, delta, alpha=0.8, max_steps=10):
+    found, fraction = theta, alpha ** (max_steps - 1)
+    for _ in range(max_steps):
+        candidate = torch.add(theta, step, alpha=fraction)
+        if bool(kl(candidate) <= delta) and bool(objective(candidate) > objective(theta)):
+            found = candidate
+        fraction /= alpha
+    return found
+
+
+@accepted("q_learning_target")
+def with_where(reward, done, q_next, gamma):
+    best = torch.max(q_next, dim=-1).values
+    return torch.where(done.bool(), reward, reward + gamma * best)
+
+
+@accepted("q_learning_target")
+def at_the_greedy_action(rewards, dones, q_next, gamma):
+    greedy = q_next.argmax(-1, keepdim=True)
+    best = q_next.gather(-1, greedy).squeeze(-1)
+    return torch.addcmul(rewards, gamma * best, 1.0 - dones)
+
+
+@accepted("q_learning_target")
+def sorted_in_place_on_its_own_copy(rewards, dones, q_next, gamma):
+    best = q_next.sort(-1, descending=True)[0][..., 0].clone()
+    best[dones == 1] = 0
+    best *= gamma
+    return best + rewards
+
+
 @accepted("ReplayBuffer")
 class ADequeSampledWithoutReplacement:
     def __init__(self, capacity):
@@ -522,3 +808,148 @@ class PythonsRandomSeededByTheGenerator:
     def sample(self, batch_size, generator):
         rng = random.Random(int(torch.randint(2**62, (), generator=generator)))
         return [torch.stack(column) for column in zip(*rng.sample(self.items, batch_size), strict=True)]
+
+
+@accepted("polyak_update")
+def with_lerp(target, source, rho):
+    return [torch.lerp(s, t, rho) for t, s in zip(target, source, strict=True)]
+
+
+@accepted("polyak_update")
+def in_place_on_copies(target, source, rho):
+    copies = [t.detach().clone() for t in target]
+    for copy, s in zip(copies, source, strict=True):
+        copy.mul_(rho)
+        copy.add_((1 - rho) * s)
+    return copies
+
+
+@accepted("polyak_update")
+def a_tuple_of_steps(old, new, keep):
+    return tuple(o + (1 - keep) * (n - o) for o, n in zip(old, new, strict=True))
+
+
+@accepted("polyak_update")
+def on_one_flat_vector(target, source, rho):
+    flat_t, flat_s = (torch.cat([p.reshape(-1) for p in ps]) for ps in (target, source))
+    parts = torch.split(rho * flat_t + (1 - rho) * flat_s, [t.numel() for t in target])
+    return [part.view(t.shape) for part, t in zip(parts, target, strict=True)]
+
+
+@accepted("ddpg_losses")
+def with_mse_loss_and_no_grad(q, q_next, q_pi, rewards, dones, gamma):
+    with torch.no_grad():
+        backup = rewards + gamma * (1 - dones) * q_next
+    return F.mse_loss(q, backup), q_pi.mean().neg()
+
+
+@accepted("ddpg_losses")
+def with_a_helper_for_means(q, q_next, q_pi, rewards, dones, gamma):
+    def mean(x):
+        return x.sum() / x.numel()
+
+    error = q - torch.where(dones > 0, rewards, rewards + gamma * q_next).detach()
+    return [mean(error**2), mean(-q_pi)]
+
+
+@accepted("ddpg_losses")
+def on_flat_batches(q, q_next, q_pi, rewards, dones, gamma):
+    alive = (dones == 0).to(q.dtype)
+    y = torch.addcmul(rewards.data, alive, q_next.data, value=gamma)
+    td = torch.flatten(y - q)
+    return td.dot(td) / len(td), -torch.mean(torch.flatten(q_pi))
+
+
+@accepted("exploration_action")
+def between_two_bounds(mu, noise, low, high):
+    return torch.minimum(torch.maximum(mu + noise, torch.tensor(low).to(mu)), torch.tensor(high).to(mu))
+
+
+@accepted("exploration_action")
+def with_clip_on_its_own_sum(action, eps, a_min, a_max):
+    noisy = action.clone()
+    noisy += eps
+    return noisy.clip_(a_min, a_max)
+
+
+@accepted("exploration_action")
+def with_where_twice(mu, noise, low, high):
+    a = mu + noise
+    a = torch.where(a > high, high, a)
+    return torch.where(a < low, low, a)
+
+
+@accepted("td3_targets")
+def as_in_the_authors_code(
+    reward, done, next_state, actor_target, critic1, critic2, noise, discount, noise_clip, low, high
+):
+    with torch.no_grad():
+        noise = noise.clamp(-noise_clip, noise_clip)
+        next_action = (actor_target(next_state) + noise).clamp(low, high)
+        target_Q = torch.min(critic1(next_state, next_action), critic2(next_state, next_action))
+        return reward + (1.0 - done) * discount * target_Q
+
+
+@accepted("td3_targets")
+def stacking_the_critics(r, d, s, policy, q1, q2, noise, gamma, c, low, high):
+    smoothed = torch.clip(policy(s) + torch.clip(noise, -c, c), low, high)
+    values = torch.stack([q(s, smoothed) for q in (q1, q2)], dim=-1)
+    return torch.where(d == 1, r, r + gamma * values.min(dim=-1).values)
+
+
+@accepted("td3_targets")
+def one_transition_at_a_time(r, d, s, policy, q1, q2, noise, gamma, c, low, high):
+    def target(reward, done, state, eps):
+        if done.item():
+            return reward
+        action = torch.stack([a + max(-c, min(c, e.item())) for a, e in zip(policy(state), eps, strict=True)])
+        action = action.clamp(min=low).clamp(max=high)
+        return reward + gamma * min(q1(state, action), q2(state, action))
+
+    rows = zip(
+        r.reshape(-1),
+        d.reshape(-1),
+        s.reshape(-1, s.shape[-1]),
+        noise.reshape(-1, noise.shape[-1]),
+        strict=True,
+    )
+    return torch.stack([target(*row) for row in rows]).reshape(r.shape)
+
+
+@accepted("sac_targets")
+def value_of_the_next_state_first(rewards, dones, q1, q2, next_log_prob, gamma, alpha):
+    soft_value = torch.min(q1, q2) - alpha * next_log_prob
+    return torch.where(dones.bool(), rewards, rewards + gamma * soft_value)
+
+
+@accepted("sac_targets")
+def smaller_value_by_half_the_distance(rewards, dones, q1, q2, next_log_prob, gamma, alpha):
+    smaller = (q1 + q2 - (q1 - q2).abs()) / 2
+    entropy = -next_log_prob
+    return rewards + (1 - dones) * gamma * smaller + (1 - dones) * gamma * alpha * entropy
+
+
+@accepted("sac_targets")
+def in_float64_on_its_own_tensor(r, done, q1, q2, logp, gamma, alpha):
+    y = torch.stack([q1, q2]).double().amin(0)
+    y -= alpha * logp.double()
+    y *= gamma * (1 - done.double())
+    y += r.double()
+    return y.to(r.dtype)
+
+
+@accepted("sac_policy_loss")
+def mean_of_each_part(logp_pi, q1_pi, q2_pi, alpha):
+    return alpha * logp_pi.mean() - torch.min(q1_pi, q2_pi).mean()
+
+
+@accepted("sac_policy_loss")
+def negated_soft_value(log_prob, q1, q2, alpha):
+    soft_value = torch.where(q1 < q2, q1, q2) - alpha * log_prob
+    return -soft_value.sum() / soft_value.numel()
+
+
+@accepted("sac_policy_loss")
+def with_a_stack_of_critics(log_prob, q1, q2, alpha):
+    smaller, _ = torch.stack((q1, q2), dim=-1).min(dim=-1)
+    return torch.einsum("...->", torch.sub(smaller, log_prob, alpha=alpha)).neg().div(q1.numel())
