@@ -71,7 +71,7 @@ def tolerance(d: Drawing) -> float:
 
 
 def along_the_step(d: Drawing) -> torch.Tensor:
-    """Where the objective peaks: at a part of the step, or against it, away from where a step is no better."""
+    """Where the objective peaks: at a part of the step, or against it; no candidate is as good as theta."""
     return d["theta"] + d.choice((1.0, 0.3, 0.15, 0.075, 0.02, -0.5)) * d["step"]
 
 

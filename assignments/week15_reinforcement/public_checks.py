@@ -310,7 +310,7 @@ def gives_the_worked_solution(conjugate_gradient, b):
 
 @check("conjugate_gradient", examples=8)
 def stops_when_it_has_arrived(conjugate_gradient, b):
-    """For H = 2 I the first step arrives at b / 2; b = 0 is solved from the start. Going on would be 0 / 0."""
+    """For H = 2 I the first step arrives at b / 2; b = 0 is solved from the start. More would be 0 / 0."""
     twice = Probe("MatrixProduct", {"matrix": 2 * torch.eye(len(b), dtype=b.dtype)})
     close(conjugate_gradient(twice, b + 4), (b + 4) / 2)
     close(conjugate_gradient(twice, 0 * b), 0 * b)

@@ -14,6 +14,7 @@ from torch.distributions import Categorical, Normal, TransformedDistribution, kl
 from torch.distributions.transforms import TanhTransform
 
 from autograder.probes import Critic, MatrixProduct, Policy, Quadratic
+from autograder.statistics import FALSE_ALARM, accepted_counts, smallest_deviation
 from reference_impl.reinforcement import (
     ReplayBuffer,
     adapt_kl_coefficient,
@@ -480,6 +481,26 @@ def test_polyak_averages_are_exponential():
 
 
 P2, HALF, IDENTITY = torch.full((2, 1, 2), 0.5), torch.tensor([0.5, 0.5]), MatrixProduct(torch.eye(3))
+
+
+@pytest.mark.parametrize(
+    "outcomes, draws, deviation", [(4, 1600, 0.1), (5, 1600, 0.1), (6, 570, 0.14), (10, 600, 0.14)]
+)
+def test_the_buffers_uniformity_check_is_as_sharp_as_stated(outcomes, draws, deviation):
+    """Transitions, and pairs of them, of which a sampler with replacement gives a little fewer."""
+    assert 4 * FALSE_ALARM <= 1 / 2.5e6
+    assert smallest_deviation(outcomes, draws) <= deviation
+    low, high = accepted_counts(outcomes, draws)
+    caught = [
+        stats.binom.cdf(low - 1, draws, p) + stats.binom.sf(high, draws, p)
+        for p in (1 / outcomes + deviation, 1 / outcomes - deviation)
+        if p >= 0
+    ]
+    assert min(caught) >= 0.99
+    fair = stats.binom(draws, 1 / outcomes)
+    assert outcomes * (fair.cdf(low - 1) + fair.sf(high)) < FALSE_ALARM
+
+
 R, LAST = torch.ones(3), torch.tensor(0.0)
 
 
