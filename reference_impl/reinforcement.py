@@ -22,8 +22,8 @@ def trajectory_log_prob(
     p0[s] is the probability to start in s, P[s, a, s'] that of going to s' after action a in s, pi[s, a] that
     of choosing a in s. Time is dimension 0: T >= 1 actions, and one state more, as the state in which the
     last action ended is part of the trajectory. -inf where the trajectory is impossible. Right also for
-    hundreds of steps, whose probability is too small for a float. The gradient reaches pi. (Sutton and Barto,
-    2018, section 5.5.)
+    hundreds of steps, whose probability is too small for a float. No gradient is asked for.
+    (Sutton and Barto, 2018, section 5.5.)
     """
     require(
         len(states) == len(actions) + 1,

@@ -13,7 +13,6 @@ from autograder.author import (
     index,
     integer,
     number,
-    probability,
     probe,
     real,
 )
@@ -26,6 +25,21 @@ CHAIN = {"S": (2, 4), "A": (1, 3)}
 EXAMPLES = {"published": 12, "agrees": 32, "gradients": 12, "precision": 12, "batches": 16, "edges": 12}
 LOW, HIGH = choice(-1.0, -2.0, -0.25), choice(1.0, 2.0, 0.5)
 FREE_OF_EPSILONS = {"precision": "1e-8 in a denominator is right too; another check asks for the dtype"}
+
+
+def probabilities(d: Drawing, fractions: tuple[float, ...] = (0.5, 0.25, 0.75, 0.0)) -> torch.Tensor:
+    """Sticks broken at a fraction of what is left: float32 holds the parts exactly, and they add up to 1."""
+    *rows, n = d.shape()
+    fraction = d.array((*rows, n - 1), fractions)
+    if d.noise is not None:
+        fraction = np.where(fraction > 0, d.noise.integers(2, 15, fraction.shape) / 16, 0)
+    left = np.cumprod(np.concatenate([np.ones((*rows, 1)), 1 - fraction], -1), -1)
+    return torch.from_numpy(left * np.concatenate([fraction, np.ones((*rows, 1))], -1)).float()
+
+
+def positive_probabilities(d: Drawing) -> torch.Tensor:
+    """The same without zeros."""
+    return probabilities(d, (0.5, 0.25, 0.75))
 
 
 def log_probs_away_from_the_clip(d: Drawing) -> torch.Tensor:
@@ -108,21 +122,20 @@ assignment = Assignment(
         exercise(
             reinforcement.trajectory_log_prob,
             inputs={
-                "p0": probability(zeros=False),
-                "P": probability(zeros=False),
-                "pi": probability(zeros=False),
+                "p0": domain(positive_probabilities),
+                "P": domain(positive_probabilities),
+                "pi": domain(positive_probabilities),
                 "states": index("S"),
                 "actions": index("A"),
             },
             sizes={**CHAIN, "time": (1, 4)},
-            differentiable=["pi"],
             examples=EXAMPLES,
         ),
         exercise(
             reinforcement.policy_evaluation,
             inputs={
-                "P": probability(),
-                "pi": probability(),
+                "P": domain(probabilities),
+                "pi": domain(probabilities),
                 "gamma": number(0.5, 0.9, 0.75, 0.0, low=0, high=0.95),
             },
             sizes=CHAIN,
@@ -130,7 +143,7 @@ assignment = Assignment(
         ),
         exercise(
             reinforcement.value_iteration,
-            inputs={"P": probability(), "gamma": GAMMA, "n_iter": integer(0, 4)},
+            inputs={"P": domain(probabilities), "gamma": GAMMA, "n_iter": integer(0, 4)},
             sizes=CHAIN,
             examples=EXAMPLES,
         ),
@@ -227,6 +240,7 @@ assignment = Assignment(
             sizes={"A": (2, 5)},
             differentiable=True,
             examples=EXAMPLES,
+            without={"precision": "log(p + 1e-8) is right too; another check asks for the dtype"},
         ),
         exercise(
             reinforcement.surrogate_advantage,

@@ -32,7 +32,6 @@ def knows_what_cannot_happen(trajectory_log_prob, p0, pi):
 @check("policy_evaluation", examples=16)
 def is_linear_in_the_rewards(policy_evaluation, P, R, pi, gamma):
     """Twice the rewards are worth twice as much, and 1 more in every step 1 / (1 - gamma) more."""
-    P, pi = P / P.sum(-1, keepdim=True), pi / pi.sum(-1, keepdim=True)
     values = policy_evaluation(P, R, pi, gamma)
     close(policy_evaluation(P, 2 * R + 1, pi, gamma), 2 * values + 1 / (1 - gamma))
 
@@ -203,6 +202,14 @@ def vanishes_for_sure_policies(entropy_bonus, logits):
     n = logits.shape[-1]
     close(1 + entropy_bonus(sure), 1 + 0 * logits.sum())
     close(entropy_bonus(torch.cat([sure, 0 * sure])), math.log(n) / 2 + 0 * logits.sum())
+
+
+@check("entropy_bonus", examples=8)
+def answers_float64_in_float64(entropy_bonus, logits, reference):
+    """What is asked in float64 is answered in float64."""
+    entropy = entropy_bonus(logits.double())
+    holds(isinstance(entropy, torch.Tensor) and entropy.dtype == torch.float64, "float64 stays float64")
+    close(entropy.to(logits.dtype), reference(logits.double()).to(logits.dtype))
 
 
 @check("surrogate_advantage", examples=12)

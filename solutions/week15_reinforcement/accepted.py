@@ -41,6 +41,15 @@ def with_one_hot_vectors(p0, P, pi, states, actions):
     return (s[0] @ p0).log() + (move.log() + choose.log()).sum(0)
 
 
+@accepted("trajectory_log_prob")
+def looking_up_rows_of_logarithms(p0, P, pi, states, actions):
+    def log_prob(rows, index):
+        return torch.take_along_dim(rows.log(), index.unsqueeze(-1), -1).squeeze(-1).sum(0)
+
+    before, after = states[:-1], states[1:]
+    return p0.log()[states[0]] + log_prob(pi[before], actions) + log_prob(P[before, actions], after)
+
+
 @accepted("policy_evaluation")
 def by_inverting(transition, reward, policy, gamma):
     P_pi = (policy.unsqueeze(-1) * transition).sum(dim=1)
@@ -519,6 +528,12 @@ def the_larger_absolute_error_squared(values, old_values, returns, clip):
 @accepted("entropy_bonus")
 def with_a_categorical(logits):
     return Categorical(logits=logits).entropy().mean()
+
+
+@accepted("entropy_bonus")
+def with_a_constant_against_zeros(logits):
+    probs = F.softmax(logits, dim=-1)
+    return -(probs * torch.log(probs + 1e-8)).sum(-1).mean()
 
 
 @accepted("entropy_bonus")
