@@ -152,6 +152,7 @@ assignment = Assignment(
             reinforcement.rewards_to_go,
             inputs={"dones": flags(), "gamma": GAMMA},
             sizes=EPISODES,
+            examples=EXAMPLES,
         ),
         exercise(
             reinforcement.categorical_log_prob,
@@ -190,11 +191,13 @@ assignment = Assignment(
             inputs={"dones": flags(), "gamma": GAMMA, "lam": LAM},
             sizes=EPISODES,
             uses=["rewards_to_go"],
+            examples=EXAMPLES,
         ),
         exercise(
             reinforcement.normalize_advantages,
             inputs={"advantages": domain(spread_advantages)},
             sizes={"time": (2, 6)},
+            examples=EXAMPLES,
         ),
         exercise(
             reinforcement.ppo_clip_loss,
@@ -205,6 +208,7 @@ assignment = Assignment(
             },
             sizes=EPISODES,
             differentiable=True,
+            examples=EXAMPLES,
         ),
         exercise(
             reinforcement.ppo_kl_penalty_loss,

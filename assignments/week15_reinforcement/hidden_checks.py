@@ -51,7 +51,7 @@ def begins_again_a_step_later(discounted_return, rewards, gamma):
     close(discounted_return(episode, gamma), rewards[0] + gamma * discounted_return(episode[1:], gamma))
 
 
-@check("rewards_to_go")
+@check("rewards_to_go", examples=24)
 def what_comes_later_counts_once_per_step(rewards_to_go, rewards, dones, gamma, last_value):
     """One more of `last_value` adds gamma^(T - t) to the return of step t, and nothing across an end."""
     steps = torch.arange(len(rewards), 0, -1).to(rewards.dtype).reshape(-1, *[1] * (rewards.ndim - 1))
@@ -110,7 +110,7 @@ def grows_with_the_square_of_the_error(value_loss, values, returns):
     close(value_loss(torch.cat([values] * 2), torch.cat([returns] * 2)), loss)
 
 
-@check("gae")
+@check("gae", examples=24)
 def with_lambda_1_sees_the_whole_return(gae, rewards, values, dones, last_value, gamma):
     """At lambda = 1 the returns are the discounted rewards to go: R_t = r_t + gamma R_{t+1}, cut at ends."""
     _, returns = gae(rewards, values, dones, last_value, gamma, 1.0)
@@ -118,7 +118,7 @@ def with_lambda_1_sees_the_whole_return(gae, rewards, values, dones, last_value,
     close(returns, rewards + gamma * (1 - dones) * following)
 
 
-@check("gae")
+@check("gae", examples=24)
 def an_end_cuts_the_rollout_in_two(gae, rewards, values, dones, last_value, gamma, lam):
     """Where an episode ends, the steps up to it and the steps after it can be treated apart."""
     cut = (len(rewards) + 1) // 2
@@ -132,7 +132,7 @@ def an_end_cuts_the_rollout_in_two(gae, rewards, values, dones, last_value, gamm
         close(advantages[cut:], after)
 
 
-@check("normalize_advantages", shift=number(1.0, -2.0, 0.5))
+@check("normalize_advantages", examples=24, shift=number(1.0, -2.0, 0.5))
 def forgets_where_zero_was(normalize_advantages, advantages, shift):
     """Advantages measured from another zero give the same result, and with the sign turned the opposite."""
     normalized = normalize_advantages(advantages)
@@ -156,7 +156,7 @@ def an_outlier_stays_one(normalize_advantages, advantages):
     close(normalized[0, 0], -1 / 12 / (1 + 12e-8))
 
 
-@check("ppo_clip_loss")
+@check("ppo_clip_loss", examples=24)
 def is_never_better_than_the_unclipped_objective(ppo_clip_loss, log_probs, old_log_probs, advantages, clip):
     """The clipped objective is a lower bound: the loss is at least -mean(r A), and equal for a wide clip."""
     unclipped = -((log_probs - old_log_probs).exp() * advantages).mean()

@@ -69,7 +69,7 @@ def gives_the_worked_returns(rewards_to_go, rewards):
     close(rewards_to_go(earned, dones, 0.5, rewards.new_tensor(8)), rewards.new_tensor([2, 2, 7, 8]))
 
 
-@check("rewards_to_go")
+@check("rewards_to_go", examples=24)
 def nothing_flows_back_across_an_end(rewards_to_go, rewards, dones, gamma, last_value):
     """The returns up to the end of an episode don't know what comes after; the reward at the end counts."""
     end = len(rewards) // 2
@@ -184,7 +184,7 @@ def gives_the_worked_advantages(gae, rewards):
     close(gae(earned, values, dones, rewards.new_tensor(0.6), 0.9, 0.8), (expected, expected + values))
 
 
-@check("gae")
+@check("gae", examples=24)
 def with_lambda_0_sees_one_step(gae, rewards, values, dones, last_value, gamma):
     """At lambda = 0 the advantage is the temporal difference r_t + gamma V(s_{t+1}) - V(s_t), cut at ends."""
     following = torch.cat([values[1:], last_value[None]])
@@ -192,7 +192,7 @@ def with_lambda_0_sees_one_step(gae, rewards, values, dones, last_value, gamma):
     close(advantages, rewards + gamma * (1 - dones) * following - values)
 
 
-@check("normalize_advantages")
+@check("normalize_advantages", examples=24)
 def has_mean_0_and_standard_deviation_1(normalize_advantages, advantages):
     """The mean becomes 0 and the unbiased standard deviation 1 (less 1e-8), over all elements together."""
     normalized, std = normalize_advantages(advantages), advantages.std()
@@ -211,14 +211,14 @@ def clips_on_one_side_only(ppo_clip_loss, advantages):
         )
 
 
-@check("ppo_clip_loss")
+@check("ppo_clip_loss", examples=24)
 def clips_at_one_fifth_by_default(ppo_clip_loss, log_probs, old_log_probs, advantages):
     """Where no clip is given, it is 0.2."""
     default = ppo_clip_loss(log_probs, old_log_probs, advantages)
     close(default, ppo_clip_loss(log_probs, old_log_probs, advantages, 0.2))
 
 
-@check("ppo_clip_loss")
+@check("ppo_clip_loss", examples=24)
 def starts_at_minus_the_mean_advantage(ppo_clip_loss, log_probs, advantages, clip):
     """While both policies agree every ratio is 1, so the loss is minus the mean advantage."""
     close(ppo_clip_loss(log_probs, log_probs, advantages, clip), -advantages.mean())
