@@ -22,7 +22,15 @@ GAMMA = number(0.5, 0.9, 1.0, 0.0, low=0, high=1)
 LAM = number(0.8, 0.25, 1.0, 0.0, low=0, high=1)
 EPISODES = {"time": (1, 6)}
 CHAIN = {"S": (2, 4), "A": (1, 3)}
-EXAMPLES = {"published": 12, "agrees": 32, "gradients": 12, "precision": 12, "batches": 16, "edges": 12}
+EXAMPLES = {
+    "published": 8,
+    "agrees": 20,
+    "gradients": 10,
+    "precision": 8,
+    "batches": 10,
+    "edges": 8,
+    "pure": 3,
+}
 LOW, HIGH = choice(-1.0, -2.0, -0.25), choice(1.0, 2.0, 0.5)
 FREE_OF_EPSILONS = {"precision": "1e-8 in a denominator is right too; another check asks for the dtype"}
 
