@@ -218,7 +218,70 @@ class TokenModel(nn.Module):
         )
 
 
-KINDS: dict[str, Callable[..., Any]] = {
-    kind.__name__: kind
-    for kind in (TimeModel, PairEncoder, Power, VectorField, Energy, Drift, Diffusion, Density, TokenModel)
-}
+class MatrixProduct:
+    """product(v) = matrix v, for vectors v (n,) alone: all that is to be known of a matrix (n, n)."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = matrix
+
+    def __call__(self, v: Tensor) -> Tensor:
+        return self.matrix.to(v.dtype) @ _of_shape(v, self.matrix.shape[1:], "product(v) takes v")
+
+
+class Quadratic:
+    """f(x) = offset + sum of weights (x - centre)^2, a scalar, for vectors x (n,)."""
+
+    def __init__(self, centre: Tensor, weights: Tensor, offset: float = 0.0) -> None:
+        self.centre, self.weights, self.offset = centre, weights, offset
+
+    def __call__(self, x: Tensor) -> Tensor:
+        away = _of_shape(x, self.centre.shape, "f(x) takes x") - self.centre.to(x.dtype)
+        return self.offset + (self.weights.to(x.dtype) * away.square()).sum()
+
+
+class Policy:
+    """policy(states) = 2 tanh(states weight^T): (..., state) -> (..., action), for weight (action, state)."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+
+    def __call__(self, states: Tensor) -> Tensor:
+        weight = self.weight.to(states.dtype)
+        return 2 * torch.tanh(_of_width(states, weight.shape[1], "policy(states) takes states") @ weight.mT)
+
+
+class Critic:
+    """q(states, actions) = tanh(states a) + sin(actions b): (..., state), (..., action) -> (...)."""
+
+    def __init__(self, a: Tensor, b: Tensor) -> None:
+        self.a, self.b = a, b
+
+    def __call__(self, states: Tensor, actions: Tensor) -> Tensor:
+        of_states = _of_width(states, len(self.a), "q(states, actions) takes states") @ self.a.to(
+            states.dtype
+        )
+        of_actions = _of_width(actions, len(self.b), "q(states, actions) takes actions") @ self.b.to(
+            actions.dtype
+        )
+        return torch.tanh(of_states) + torch.sin(of_actions)
+
+
+def _of_shape(value: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
+    if not isinstance(value, Tensor) or value.shape != shape:
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"{what} as a tensor of shape {tuple(shape)}, not {got}")
+    return value
+
+
+def _of_width(value: Tensor, width: int, what: str) -> Tensor:
+    if not isinstance(value, Tensor) or value.shape[-1:] != (width,):
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"{what} as a tensor of shape (..., {width}), not {got}")
+    return value
+
+
+_KINDS = (
+    *(TimeModel, PairEncoder, Power, VectorField, Energy, Drift, Diffusion, Density, TokenModel),
+    *(MatrixProduct, Quadratic, Policy, Critic),
+)
+KINDS: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in _KINDS}

@@ -25,10 +25,8 @@ from ruamel.yaml import YAML
 
 from autograder import ci as work
 from autograder.cli import main
-from autograder.course import Course
 from autograder.guests import ZygoteFailed
-from autograder.nbgrader.scaffold import EXAMPLE, new_course
-from autograder.release import build
+from autograder.nbgrader.scaffold import EXAMPLE
 from autograder.results import Report
 from tests.conftest import ROOT
 from tests.test_formats import CLASSROOM50, GRADESCOPE, ROSTER, RUNNER, WORKSHEET, everything
@@ -48,8 +46,10 @@ CLEARED = dict.fromkeys(
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a new course and, beside it, what students get of its week."""
     folder = tmp_path_factory.mktemp("released")
-    new_course(folder / "course", "Course")
-    build(Course.load(folder / "course").week(EXAMPLE), folder)
+    # As commands: two courses in one process would share the name of their references.
+    for words in (("new-course", "course"), ("build", EXAMPLE, "--to", ".", "--course", "course")):
+        command = [sys.executable, "-m", "autograder.cli", *words]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder
 
 

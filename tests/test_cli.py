@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
+from autograder import dashboard
 from autograder.cli import main
 from autograder.results import Report
 from tests.conftest import ROOT
