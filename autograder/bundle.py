@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from autograder import battery, store, wire
-from autograder.calls import LocalSession
+from autograder.calls import LocalSession, Session
 from autograder.closeness import Calibration
 from autograder.corpus import Example
 from autograder.course import CourseError, Week, marked

@@ -25,7 +25,7 @@ from filelock import FileLock
 from rich.console import Console
 
 import autograder
-from autograder import dashboard
+from autograder import dashboard, pages
 from autograder.confinement import Level, Limits, levels
 from autograder.confinement.seal import Seal
 from autograder.display import summary, to_text
