@@ -310,13 +310,13 @@ def serve(sock: socket.socket, shell: NotebookShell | None, limits: Limits) -> N
                 wire.send(sock, number + i, shell.run(cell["source"], cell["id"]), outward)
         else:
             hold = _HELD_SECONDS if request["held"] else 0.0
-            replies, last = bytearray(), time.monotonic()
+            waiting, last = bytearray(), time.monotonic()
             for i, call in enumerate(request["requests"]):
-                replies += wire.frame(number + i, answer(call, shell, objects, outward))
-                if not hold or len(replies) >= _HELD_BYTES or time.monotonic() - last >= hold:
-                    sock.sendall(replies)
-                    replies, last = bytearray(), time.monotonic()
-            sock.sendall(replies)
+                waiting += wire.frame(number + i, answer(call, shell, objects, outward))
+                if not hold or len(waiting) >= _HELD_BYTES or time.monotonic() - last >= hold:
+                    sock.sendall(waiting)
+                    waiting, last = bytearray(), time.monotonic()
+            sock.sendall(waiting)
 
 
 def answer(

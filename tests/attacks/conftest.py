@@ -333,7 +333,7 @@ def artefacts(reports: Sequence[Report], folder: Path) -> dict[str, str]:
     """Everything that comes out of grading, by what it is: reports, pages, and what the terminal shows."""
     found = {f"report {r.student}": r.to_json() for r in reports}
     for path in dashboard.write(folder / "pages", reports):
-        found[f"{path.parent.name} {path.name}"] = path.read_text()
+        found[f"{path.parent.name} {path.name}"] = without_ours(path.read_text())
     shutil.rmtree(folder / "pages")
     for report in reports:
         console = Console(file=io.StringIO(), width=200)
@@ -363,7 +363,8 @@ CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud
 INERT = set(
     "html head meta title style body main header footer nav section article aside h1 h2 h3 h4 h5 h6 p div span "
     "pre code mark strong em small b i ul ol li dl dt dd table caption thead tbody tfoot tr th td colgroup col "
-    "bdi br wbr hr details summary a svg g path rect circle line defs symbol use time abbr input label".split()
+    "bdi br wbr hr details summary a svg g path rect circle line defs symbol use time abbr input label "
+    "figure figcaption text select option output".split()
 )
 
 
@@ -383,11 +384,16 @@ class _Reader(HTMLParser):
                 self.found.append(f"<{tag} {name}={value!r}>")
 
 
+def without_ours(page: str) -> str:
+    """A page without the one script that is ours."""
+    return page.replace(f"<script>{dashboard.script()}</script>", "")
+
+
 def dangers(text: str) -> list[str]:
     """What a text or page holds that would act on a terminal, or in a browser."""
     reader = _Reader()
     if text.lstrip().startswith("<!"):
-        reader.feed(text.replace(f"<script>{dashboard.script()}</script>", ""))
+        reader.feed(without_ours(text))
     return CONTROLS.findall(text) + reader.found
 
 

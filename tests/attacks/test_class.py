@@ -143,8 +143,12 @@ def test_the_command_withstands_names_of_all_kinds(the_judge: Judge, tmp_path: P
     reports = [Report.load(path) for path in out.glob("*.json")]
     assert len(reports) == len([n for n in os.listdir(handed_in) if not n.startswith(".")])
     assert len({report.student.casefold() for report in reports}) == len(reports)
-    assert {p.parent for p in tmp_path.rglob("*") if p.suffix in (".json", ".html")} == {out}
-    found = {path.name: path.read_text() for path in out.iterdir()} | told
+    assert {p.parent for p in tmp_path.rglob("*") if p.suffix in (".json", ".html")} == {
+        out,
+        out / "feedback",
+    }
+    files = [path for path in out.rglob("*") if path.is_file()]
+    found = {str(path.relative_to(out)): path.read_text() for path in files} | told
     for name, text in found.items():
         assert name.endswith(".json") or not dangers(text), name
     if not any(breaches(report) for report in reports):
