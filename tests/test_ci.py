@@ -14,6 +14,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import junitparser
 import pytest
@@ -40,6 +41,23 @@ CLEARED = dict.fromkeys(
     ["GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT", "GITHUB_WORKSPACE", "GITHUB_ACTOR",
      "GITLAB_CI", "GITLAB_USER_LOGIN", "AUTOGRADER_COURSE", "AUTOGRADER_GRADESCOPE", *RUNNER]
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def a_process_of_their_own() -> Iterator[None]:
+    """Commands find the references of their own course, as if no other course had been loaded before."""
+
+    def references() -> dict[str, ModuleType]:
+        return {n: m for n, m in sys.modules.items() if n.partition(".")[0] == "reference_impl"}
+
+    kept, path = references(), sys.path.copy()
+    for name in kept:
+        del sys.modules[name]
+    yield
+    for name in references():
+        del sys.modules[name]
+    sys.modules.update(kept)
+    sys.path[:] = path
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ def tick(*_):
     raise KeyboardInterrupt("late")
 def log_sum_exp(x):
     signal.signal(signal.SIGALRM, tick)
-    signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
     return right(x)
 """
 
