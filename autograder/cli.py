@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from autograder import __version__, cli_ci
+from autograder import __version__, cli_ci, cli_quality, cli_regrade
+from autograder.cli_common import COURSE, FAULT, LOST, REVEAL, confined, exit_for, open_course, weeks
 
 if TYPE_CHECKING:
     from autograder.collect import Entry, Found
     from autograder.confinement import Level
     from autograder.course import Course
     from autograder.guests import Limits
-    from autograder.qualify import Qualification
     from autograder.results import Report
-    from autograder.submissions import Submission
-
-LOST, USAGE, FAULT = 1, 2, 3
-
-COURSE = click.option(
-    "--course",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=None,
-    help="The course folder. Default: the one around the working directory.",
-)
 
 
 class _Commands(click.Group):
@@ -53,19 +41,6 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="autograder")
 def main() -> None:
     """Build, release, check, grade and explain assignments that grade themselves."""
-
-
-def _course(path: Path | None) -> Course:
-    import torch
-
-    from autograder.course import Course
-
-    torch.set_num_threads(1)
-    return Course.find(path)
-
-
-def _weeks(course: Course, name: str) -> list[str]:
-    return course.names if name == "all" else [course.resolve(name)]
 
 
 @main.command("new-course")
@@ -101,8 +76,8 @@ def build(week: str, to: Path | None, course: Path | None) -> None:
     """
     from autograder.release import build as write
 
-    found = _course(course)
-    for name in _weeks(found, week):
+    found = open_course(course)
+    for name in weeks(found, week):
         try:
             for path in write(found.week(name), to or found.root / "source"):
                 click.echo(path)
@@ -128,8 +103,8 @@ def release(week: str, to: Path, course: Path | None) -> None:
     from autograder.release import ReleaseRefused
     from autograder.release import release as write
 
-    found = _course(course)
-    for name in _weeks(found, week):
+    found = open_course(course)
+    for name in weeks(found, week):
         click.echo(f"qualifying {name} ...", err=True)
         try:
             for path in write(found, name, to):
@@ -180,7 +155,7 @@ def check(notebook: Path, checks: Path | None) -> None:
     with Zygote() as zygote:
         report = grade_submission(bench, submission, zygote, "public")
     show(report, Console())
-    _exit([report])
+    exit_for([report])
 
 
 @main.command()
@@ -261,7 +236,7 @@ def grade(
     from autograder.guests import Limits
     from autograder.pages import plain
 
-    found = _course(course)
+    found = open_course(course)
     name = found.resolve(week)
     for path in submissions:
         if not os.path.lexists(path):
@@ -280,23 +255,19 @@ def grade(
         _only_of(name, out)
         level = confined(secret_files(found.root, name), tier, require_confinement, allow_unconfined)
         reports = _grade(found, name, handed_in.entries, out, tier, limits, jobs, level)
-    _exit(reports)
+    exit_for(reports)
     if handed_in.left_out:
         raise SystemExit(LOST)
 
 
 def _only_of(week: str, out: Path) -> None:
     """Refuse a folder that holds the reports of another week: those of the same students would be lost."""
-    from autograder.results import Report
+    from autograder import results
 
-    for path in sorted(out.glob("*.json")):
-        try:
-            other = Report.load(path).assignment
-        except (OSError, ValueError, RecursionError):
-            continue
-        if other != week:
+    for report in results.load(out)[0]:
+        if report.assignment != week:
             raise click.UsageError(
-                f"{out} holds reports of {other}: give those of {week} a folder of their own"
+                f"{out} holds reports of {report.assignment}: give those of {week} a folder of their own"
             )
 
 
@@ -309,33 +280,6 @@ def _say_what_is_special(found: Found) -> None:
             click.echo(mark + " ".join(plain(line, 400).split()), err=True)
         if len(lines) > 20:
             click.echo(f"{mark}{len(lines) - 20} more", err=True)
-
-
-def confined(secrets: tuple[Path, ...], tier: str, require: bool, allow: bool) -> Level:
-    """The best level that this machine has; says what is missing, and refuses where it is too little.
-
-    Args:
-        secrets: files that no guest may read.
-        tier: whose checks are judged.
-        require: refuse unless guests are boxed and sealed.
-        allow: hidden checks even where guests can't be sealed.
-    """
-    from autograder.confinement import Level, levels
-    from autograder.guests import settle
-
-    level, failures = settle(secrets)
-    missing = "".join(f"\n  {reason}" for reason in (*levels.lacking(level), *failures))
-    if require and not level.at_least(Level("container", "uid")):
-        raise click.UsageError(f"guests are not confined as required ({level}):{missing}")
-    if level.seal == "none" and tier != "public" and not allow:
-        raise click.UsageError(
-            f"guests can't be sealed here ({level}), so that students' code could read the hidden checks and "
-            f"write its own grade:{missing}\nGrade where they can be (see autograder doctor), with --tier "
-            "public, or with --allow-unconfined."
-        )
-    if missing:
-        click.echo(f"guests run with {level}; better would need:{missing}", err=True)
-    return level
 
 
 def _grade_class(
@@ -445,6 +389,7 @@ def _grade(
 
     from rich.console import Console
 
+    from autograder import store
     from autograder.display import summary
     from autograder.grading import grade_all
 
@@ -453,7 +398,7 @@ def _grade(
     jobs = jobs or min(os.cpu_count() or 1, 1 + len(students) // 4)
     with _progress(f"grading {week}", len(students)) as advance:
         for report in grade_all(course.root, week, students, tier, limits, jobs, level):
-            write_atomically(out / f"{report.student}.json", report.to_json())
+            store.write_text(out / f"{report.student}.json", report.to_json())
             advance(report.student)
             reports.append(report)
     reports.sort(key=lambda r: r.student)
@@ -461,23 +406,9 @@ def _grade(
     return reports
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def _exit(reports: list[Report]) -> None:
-    if any(r.status == "fault" for r in reports):
-        raise SystemExit(FAULT)
-    if any(r.score < r.max_score or r.status != "graded" for r in reports):
-        raise SystemExit(LOST)
-
-
 @main.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@cli_ci.REVEAL
+@REVEAL
 def report(folder: Path, reveal: str) -> None:
     """Write pages from the reports in FOLDER: one per student, index.html and scores.csv for the class.
 
@@ -488,16 +419,12 @@ def report(folder: Path, reveal: str) -> None:
     Example: autograder report reports
              autograder report reports --reveal examples
     """
-    from autograder import dashboard, scores
+    from autograder import dashboard, results, scores
     from autograder.pages import plain
-    from autograder.results import Report
 
-    reports = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            reports.append(Report.load(path))
-        except (OSError, ValueError, RecursionError) as error:
-            click.echo(plain(f"{path} is left out: {error}", 600), err=True)
+    reports, problems = results.load(folder)
+    for problem in problems:
+        click.echo(plain(f"left out: {problem}", 600), err=True)
     if not reports:
         raise click.UsageError(
             f"no report in {folder}: `autograder grade WEEK ... --out {folder}` writes them"
@@ -507,360 +434,6 @@ def report(folder: Path, reveal: str) -> None:
     click.echo(folder / "index.html")
     click.echo(folder / "scores.csv")
     click.echo(folder / "feedback")
-
-
-REPORT = click.argument("report", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-SUBMISSION = click.option(
-    "--submission",
-    type=click.Path(exists=True, path_type=Path),
-    help="What was handed in, or the class. Default: looked for beside REPORT and in submitted/.",
-)
-
-
-def _report(path: Path) -> Report:
-    from autograder.results import Report
-
-    try:
-        return Report.load(path)
-    except (OSError, ValueError, RecursionError) as error:
-        raise click.UsageError(f"{path}: {error}") from None
-
-
-@contextlib.contextmanager
-def _handed_in(path: Path, report: Report, given: Path | None) -> Iterator[Submission]:
-    """The submission that a report is about; says if it has changed since."""
-    import tempfile
-
-    from autograder.explain import submission_of
-
-    with tempfile.TemporaryDirectory(prefix="submissions-") as scratch:
-        submission, remark = submission_of(report, path, given, Path(scratch))
-        if remark:
-            click.echo(remark, err=True)
-        yield submission
-
-
-@main.command()
-@REPORT
-@click.option("--exercise", required=True, help="The exercise in question.")
-@click.option("--replay", is_flag=True, help="Judge it again now, in a guest, and tell what comes out.")
-@SUBMISSION
-@click.option("--require-confinement", is_flag=True, help="With --replay, as for `autograder grade`.")
-@click.option("--allow-unconfined", is_flag=True, help="With --replay, as for `autograder grade`.")
-@COURSE
-def explain(
-    report: Path,
-    exercise: str,
-    replay: bool,
-    submission: Path | None,
-    require_confinement: bool,
-    allow_unconfined: bool,
-    course: Path | None,
-) -> None:
-    """Tell in words what was checked of an exercise in REPORT, with what inputs, and what came out.
-
-    For answering a regrade request. Without a course it tells what the report has.
-
-    \b
-    Example: autograder explain reports/ada.json --exercise gae
-             autograder explain reports/ada.json --exercise gae --replay
-    """
-    from autograder.course import CourseError
-    from autograder.explain import explained, replayed
-    from autograder.grading import bench, secret_files
-
-    found = _report(report)
-    try:
-        root = _course(course).root
-        ready = bench(root, found.assignment)
-    except CourseError:
-        if course or replay:
-            raise
-        click.echo(explained(found, exercise))
-        return
-    click.echo(explained(found, exercise, ready))
-    if replay:
-        secrets = secret_files(root, found.assignment)
-        tier = "hidden" if "hidden" in found.tiers else "public"
-        with _handed_in(report, found, submission) as handed_in:
-            level = confined(secrets, tier, require_confinement, allow_unconfined)
-            click.echo(f"\n{replayed(found, exercise, ready, handed_in, level, secrets)}")
-
-
-@main.command()
-@click.argument("before", type=click.Path(exists=True, path_type=Path))
-@click.argument("after", type=click.Path(exists=True, path_type=Path))
-def compare(before: Path, after: Path) -> None:
-    """List every mark that changed between two runs, and why.
-
-    BEFORE and AFTER are folders of reports, or reports. Exit code 0 if all marks are the same, 1 if any
-    changed, 3 if one changed although nothing else did that reports record, which must not happen.
-
-    \b
-    Example: autograder compare reports-monday reports
-    """
-    from autograder import compare as comparing
-
-    runs = []
-    for path in (before, after):
-        reports, problems = comparing.load(path)
-        for problem in problems:
-            click.echo(problem, err=True)
-        if not reports:
-            raise click.UsageError(
-                f"no report in {path}: `autograder grade WEEK ... --out {path}` writes them"
-            )
-        runs.append(reports)
-    found = comparing.compare(*runs)
-    click.echo(comparing.text(found))
-    if found.unexplained:
-        raise SystemExit(FAULT)
-    if found.changed or found.lost or found.new:
-        raise SystemExit(LOST)
-
-
-@main.command()
-@REPORT
-@click.argument("exercise")
-@SUBMISSION
-@click.option(
-    "--reports",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Reports in which to look for others whom it affects. Default: the folder of REPORT.",
-)
-@click.option("--yes", is_flag=True, help="Don't ask: the code has been read.")
-@COURSE
-def accept(
-    report: Path,
-    exercise: str,
-    submission: Path | None,
-    reports: Path | None,
-    yes: bool,
-    course: Path | None,
-) -> None:
-    """Add the answer to EXERCISE that REPORT is about to the accepted answers, if it is right.
-
-    The exercise is qualified with it. If it gets full marks and all known answers still get what they
-    should, it goes into accepted.py, tolerances become as wide as it needs, and you are told who else lost
-    points in the same way. If not, you see on which input it is wrong, and nothing changes (exit code 1).
-
-    \b
-    Example: autograder accept reports/ada.json gae
-    """
-    from autograder import accept as accepting
-    from autograder.compare import load
-    from autograder.display import exercise_text
-    from autograder.explain import exercise_of
-    from autograder.pages import number, plain
-
-    found = _report(report)
-    week = _course(course).week(found.assignment)
-    week.exercise(exercise)
-    result = exercise_of(found, exercise)
-    if result.checks and result.score == result.max_score:
-        raise click.UsageError(f"{exercise} has full marks in {report}: there is nothing to accept")
-    path = accepting.accepted_file(week)
-    with _handed_in(report, found, submission) as handed_in:
-        beside = path.read_text(encoding="utf-8") if path.is_file() else accepting.EMPTY
-        answer = accepting.written(week, exercise, handed_in, found, beside)
-    click.echo(plain(answer))
-    click.echo(
-        f"This is a student's code. In {path} it is run as your own, outside of any guest: read it.", err=True
-    )
-    if not yes and not click.confirm("Run it and, if it is right, add it?", err=True):
-        raise SystemExit(LOST)
-    click.echo(f"qualifying {exercise} with it ...", err=True)
-    tried = accepting.accept(week, exercise, answer)
-    if tried.against:
-        click.echo("It is not accepted, and nothing was changed:")
-        for reason in tried.against:
-            click.echo(f"  {plain(reason, 2000)}")
-        if tried.result.score < tried.result.max_score:
-            click.echo(exercise_text(tried.result))
-            click.echo("If you are sure that it is right, a check asks too much, or the reference is wrong.")
-        raise SystemExit(LOST)
-    click.echo(f"It is right, and now in {path}.")
-    for name, factor in tried.widened.items():
-        click.echo(f"  {name}: tolerances are up to {factor:.3g} times as wide")
-    callers = [e.name for e in week.exercises if exercise in e.uses]
-    if callers:
-        click.echo(
-            "What calls it was excused as long as it was rejected: once the class is graded again, "
-            f"{', '.join(callers)} may need the same."
-        )
-    click.echo("Who lost points by the same checks, and is to be graded again:")
-    for other, theirs in accepting.affected(found, exercise, load(reports or report.parent)[0]):
-        score = f"{number(theirs.score)} of {number(theirs.max_score)}"
-        known = f" (a known mistake: {theirs.misconception})" if theirs.misconception else ""
-        click.echo(plain(f"  {other.student}: {score} in {exercise}{known}", 1000))
-
-
-@main.command()
-@click.argument("week", default="all")
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the matrix."
-)
-@click.option("--exercise", multiple=True, help="Only this exercise (may be repeated).")
-@COURSE
-def qualify(week: str, form: str, exercise: tuple[str, ...], course: Path | None) -> None:
-    """Judge every known answer: is the assignment fit for release?
-
-    Every accepted answer must get full marks, every mistake must lose points and be named, stubs and junk
-    must earn nothing, every check must catch something. Exit code 1 if anything is not as it should be.
-
-    \b
-    Example: autograder qualify week07_vae
-    """
-    from autograder.qualify import qualify as run
-
-    found = _course(course)
-    reports = []
-    for name in _weeks(found, week):
-        loaded = found.week(name)
-        for wanted in exercise:
-            loaded.exercise(wanted)
-        reports.append(run(loaded, _said(name), exercise or None))
-    if form == "json":
-        click.echo(json.dumps(_merged([r.to_dict() for r in reports]), indent=2, ensure_ascii=False))
-    else:
-        for report in reports:
-            _print_matrix(report)
-    if not all(r.passed for r in reports):
-        raise SystemExit(LOST)
-
-
-def _said(week: str) -> Callable[[str], None]:
-    """Tells a person at a terminal which exercise is at work."""
-
-    def say(exercise: str) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"{week}: {exercise} ...", err=True)
-
-    return say
-
-
-_KINDS = ("accepted", "mistakes", "stubs", "checks")
-
-
-def _merged(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    merged: dict[str, Any] = {
-        kind: {key: sum(r[kind][key] for r in reports) for key in ("total", "as_expected")} for kind in _KINDS
-    }
-    merged["exceptions"] = [f"{r['week']}: {e}" for r in reports for e in r["exceptions"]]
-    merged["weeks"] = reports
-    return merged
-
-
-def _print_matrix(report: Qualification) -> None:
-    """Per exercise two tables: the known answers, and the checks judged alone."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    for name in dict.fromkeys(row.exercise for row in report.rows):
-        checks = [c for c in report.checks if c.exercise == name]
-        answers = Table("answer", "", "score", "fails", "as expected", title=f"{report.week} · {name}")
-        answers.title_justify = "left"
-        for row in (r for r in report.rows if r.exercise == name):
-            fails = "all" if len(row.failed) == len(checks) else ", ".join(row.failed)
-            verdict = "yes" if row.as_expected else f"NO: {row.problem}"
-            answers.add_row(row.answer, row.kind, f"{row.score:g}/{row.max_score:g}", fails, Text(verdict))
-        console.print(answers)
-        alone = Table("check", "tier", "examples", "left out", "catches", "shifted reference")
-        for check in checks:
-            numbers = (str(check.examples), str(check.left_out))
-            alone.add_row(check.check, check.tier, *numbers, check.catches or "NOTHING", check.shifted)
-        console.print(alone)
-    totals = report.to_dict()
-    for kind in _KINDS:
-        console.print(f"{kind}: {totals[kind]['as_expected']} of {totals[kind]['total']} as expected")
-    for problem in report.exceptions:
-        console.print(Text.assemble(("✗ ", "red"), problem))
-    console.print("qualified" if report.passed else f"not qualified: {len(report.exceptions)} exceptions")
-
-
-@main.command()
-@click.argument("weeks", nargs=-1)
-@click.option("--exercise", multiple=True, help="Only this exercise (may be repeated).")
-@click.option(
-    "--seeds",
-    type=click.IntRange(0),
-    default=20,
-    show_default=True,
-    help="How many other corpora right answers are judged on.",
-)
-@click.option(
-    "--list", "listed", is_flag=True, help="List also the mutants that properties alone don't catch."
-)
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write what was found into this Markdown file, a section per week; other weeks' sections stay.",
-)
-@click.option(
-    "--jobs", type=click.IntRange(1), default=None, help="Processes at work. Default: one per processor."
-)
-@COURSE
-def quality(
-    weeks: tuple[str, ...],
-    exercise: tuple[str, ...],
-    seeds: int,
-    listed: bool,
-    out: Path | None,
-    jobs: int | None,
-    course: Path | None,
-) -> None:
-    """Measure the checks of WEEKS (default: all): do they catch mutants of the references, and nobody right?
-
-    Exit code 1 if a known answer is not judged as it should be, if of a week fewer than 99 in 100 mutants
-    lose points, or if a right answer loses one.
-
-    \b
-    Example: autograder quality week07_vae --exercise elbo --seeds 2
-    """
-    import os
-
-    from rich.console import Console
-
-    from autograder.quality import document
-    from autograder.quality.measure import measure
-
-    found = _course(course)
-    names = [found.resolve(w) for w in weeks] or found.names
-    if exercise and (len(names) > 1 or out):
-        raise click.UsageError("--exercise is for one week, and not with --out: a section is of a whole week")
-    good = True
-    for name in names:
-        week = found.week(name)
-        chosen = [week.exercise(e) for e in exercise] or week.exercises
-        with _measuring(name) as progress:
-            results = measure(found.root, week, chosen, seeds, jobs or os.cpu_count() or 1, progress)
-        document.show(Console(), name, results, listed)
-        good = good and document.is_good(results)
-        if out:
-            old = out.read_text(encoding="utf-8") if out.is_file() else ""
-            write_atomically(out, document.updated(old, name, results, seeds))
-    if not good:
-        raise SystemExit(LOST)
-
-
-@contextlib.contextmanager
-def _measuring(week: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar of several jobs, one after another."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        tasks: dict[str, Any] = {}
-
-        def advance(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(f"{week}: {what}", total=total)
-            progress.update(tasks[what], completed=done, total=total)
-
-        yield advance
 
 
 @main.command()
@@ -902,7 +475,7 @@ def demo(out: Path, jobs: int | None, course: Path | None) -> None:
     from autograder.grading import secret_files
     from autograder.guests import Limits
 
-    found = _course(course)
+    found = open_course(course)
     name = found.resolve(WEEK)
     click.echo(f"building {name} and a class that hands it in ...", err=True)
     students = hand_in(found.week(name), out / "submitted")
@@ -915,8 +488,9 @@ def demo(out: Path, jobs: int | None, course: Path | None) -> None:
         raise SystemExit(FAULT)
 
 
-for _command in cli_ci.commands():
-    main.add_command(_command)
+for _module in (cli_quality, cli_regrade, cli_ci):
+    for _command in _module.commands():
+        main.add_command(_command)
 
 
 if __name__ == "__main__":

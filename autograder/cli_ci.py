@@ -12,25 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autograder.reveal import DEFAULT, LEVELS
+from autograder.cli_common import COURSE, FAULT, REVEAL, confined, exit_for, open_course
 
 if TYPE_CHECKING:
     from autograder.course import Course
     from autograder.results import Report
 
-COURSE = click.option(
-    "--course",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=None,
-    help="The course folder. Default: the one around the working directory.",
-)
-REVEAL = click.option(
-    "--reveal",
-    type=click.Choice(LEVELS),
-    default=DEFAULT,
-    show_default=True,
-    help="What students see of hidden checks: title and verdict; also why; also the failing input.",
-)
 VISIBILITY = click.option(
     "--hidden-tests",
     type=click.Choice(["hidden", "after_due_date", "after_published", "visible"]),
@@ -107,7 +94,6 @@ def ci(
     from rich.console import Console
 
     from autograder import ci as work
-    from autograder import cli
     from autograder.formats import classroom50
     from autograder.formats.rows import ADVISORY
     from autograder.pages import plain, show
@@ -128,8 +114,8 @@ def ci(
     with work.unobeyed("github" in wanted, _said), _broken_is_a_fault():
         student = student or _student(wanted, advisory)
         if found is not None:
-            confined = (require_confinement, allow_unconfined)
-            report, path = _by_course(found, week, notebook, tier or "hidden", student, confined)
+            flags = (require_confinement, allow_unconfined)
+            report, path = _by_course(found, week, notebook, tier or "hidden", student, flags)
         else:
             report, path = _by_checks(week, notebook, checks, student)
         show(revealed(report, reveal), Console(width=None if sys.stdout.isatty() else 110))
@@ -139,13 +125,12 @@ def ci(
     job = work.Job(wanted, out, reveal, advisory, file, hidden_tests)
     with _broken_is_a_fault():
         work.deliver(report, job, os.environ, _said)
-    cli._exit([report])
+    exit_for([report])
 
 
 @contextlib.contextmanager
 def _broken_is_a_fault() -> Iterator[None]:
     """Exit with the code of a fault for what nobody foresaw: Python's own is that of lost points."""
-    from autograder import cli
     from autograder.course import CourseError
 
     try:
@@ -154,7 +139,7 @@ def _broken_is_a_fault() -> Iterator[None]:
         raise
     except Exception:
         traceback.print_exc()
-        raise SystemExit(cli.FAULT) from None
+        raise SystemExit(FAULT) from None
 
 
 def _said(text: str) -> None:
@@ -188,11 +173,10 @@ def _by_course(
     notebook: Path | None,
     tier: str,
     student: str | None,
-    confined: tuple[bool, bool],
+    flags: tuple[bool, bool],
 ) -> tuple[Report, Path]:
     """Grade with the references; the submission is Gradescope's, or lies around the working directory."""
     from autograder import ci as work
-    from autograder import cli
     from autograder.collect import Entry
     from autograder.grading import grade_entry, secret_files
     from autograder.submissions import student_of
@@ -203,7 +187,7 @@ def _by_course(
     if notebook is None:
         handed_in = work.gradescope_root(os.environ) / "submission"
         notebook = work.find_notebook(handed_in if handed_in.is_dir() else Path.cwd(), name)
-    level = cli.confined(secret_files(course.root, name), tier, *confined)
+    level = confined(secret_files(course.root, name), tier, *flags)
     entry = Entry(student or student_of(notebook, name), notebook)
     return grade_entry(course.root, name, entry, tier, None, level), notebook
 
@@ -313,15 +297,14 @@ def export() -> None:
 
 def _reports(paths: Sequence[Path]) -> list[Report]:
     """The reports in files and folders."""
-    from autograder.results import Report
+    from autograder.results import load
 
-    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
     reports = []
-    for file in files:
-        try:
-            reports.append(Report.load(file))
-        except (OSError, ValueError, RecursionError) as error:
-            raise click.UsageError(f"{file}: {error}") from None
+    for path in paths:
+        found, problems = load(path)
+        if problems:
+            raise click.UsageError(problems[0])
+        reports += found
     if not reports:
         raise click.UsageError(f"no report in {', '.join(map(str, paths))}: `autograder grade` writes them")
     return reports
@@ -354,23 +337,21 @@ def _write(out: Path | None, text: str, remarks: Sequence[str] = ()) -> None:
 
 
 def _faults(reports: Sequence[Report]) -> None:
-    from autograder import cli
     from autograder.formats import is_graded
 
     if not all(map(is_graded, reports)):
-        raise SystemExit(cli.FAULT)
+        raise SystemExit(FAULT)
 
 
 def _or_fault(make: Callable[[], str]) -> str:
     """The text, or the exit for what can't be graded."""
-    from autograder import cli
     from autograder.formats import NotGraded
 
     try:
         return make()
     except NotGraded as error:
         click.echo(str(error), err=True)
-        raise SystemExit(cli.FAULT) from None
+        raise SystemExit(FAULT) from None
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 
@@ -544,11 +525,10 @@ def to_gradescope(week: str, out: Path | None, course: Path | None) -> None:
     \b
     Example: autograder export gradescope week07_vae
     """
-    from autograder import cli
     from autograder.formats.gradescope import autograder_zip
     from autograder.grading import bench, prepare
 
-    found = cli._course(course)
+    found = open_course(course)
     name = found.resolve(week)
     for exercise in bench(found.root, name).week.exercises:
         prepare(found.root, name, exercise.name, "hidden")

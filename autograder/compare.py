@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from autograder.pages import number, plain, remark
 from autograder.results import FAULT, CheckResult, ExerciseResult, Report
@@ -36,17 +35,6 @@ class Comparison:
     def unexplained(self) -> list[str]:
         """Whose marks changed for no reason that reports record."""
         return [c.student for c in self.changed if not c.reasons]
-
-
-def load(path: Path) -> tuple[list[Report], list[str]]:
-    """The reports in a folder, or the one in a file; and what could not be read, in words."""
-    reports, problems = [], []
-    for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-        try:
-            reports.append(Report.load(file))
-        except (OSError, ValueError, RecursionError) as error:
-            problems.append(plain(f"{file} is left out: {error}", 600))
-    return reports, problems
 
 
 def compare(before: Sequence[Report], after: Sequence[Report]) -> Comparison:

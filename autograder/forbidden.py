@@ -104,7 +104,7 @@ class _Notebook:
                 self.methods |= {n.name for n in node.body if isinstance(n, ast.FunctionDef)}
             elif isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
                 self.stars.append(node.module or "")
-        for name, nodes in _bindings(tree, inside=False).items():
+        for name, nodes in bindings(tree, inside=False).items():
             self.names[name] = number, nodes[-1]
 
     def used_by(self, name: str) -> Iterator[tuple[int, int, str]]:
@@ -114,7 +114,7 @@ class _Notebook:
             if user not in self.names:
                 continue
             cell, definition = self.names[user]
-            reader = _Reader(self, _bindings(definition) if isinstance(definition, _FUNCTIONS) else {})
+            reader = _Reader(self, bindings(definition) if isinstance(definition, _FUNCTIONS) else {})
             for node in ast.walk(definition):
                 for path in reader.paths(node):
                     yield cell, getattr(node, "lineno", 1), path
@@ -167,7 +167,7 @@ class _Reader:
             yield f".{name}"
 
 
-def _bindings(tree: ast.AST, inside: bool = True) -> _Bindings:
+def bindings(tree: ast.AST, inside: bool = True) -> _Bindings:
     """What is bound in a tree; `inside` of the functions in it, too, or their names alone."""
     found: _Bindings = {}
     waiting = [tree]

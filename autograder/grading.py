@@ -103,8 +103,8 @@ def grade_submission(
         staged: a sitting to use, which stays open; by default one is made of the submission's cells.
         kept: results of exercises that still hold, by name: these are not judged again.
     """
+    report = _empty_report(ready, submission, zygote.level, tier)  # prepares what all submissions share
     begun = time.perf_counter()
-    report = _empty_report(ready, submission, zygote.level, tier)
     if submission.problems:
         report.status = "unreadable"
         report.problems = list(submission.problems)

@@ -130,8 +130,8 @@ class _Judge:
     def _prepare(self) -> None:
         import torch
 
-        from autograder import cli
         from autograder.bundle import SUFFIX, Published
+        from autograder.cli_common import confined
         from autograder.collect import find_submissions
         from autograder.course import Course
         from autograder.grading import bench, secret_files
@@ -151,7 +151,7 @@ class _Judge:
             self.level = settle(self.secrets).level
         else:
             flags = (option.require_confinement, option.allow_unconfined)
-            self.level = cli.confined(self.secrets, option.tier, *flags)
+            self.level = confined(self.secrets, option.tier, *flags)
         for path in option.submission:
             if not os.path.lexists(path):
                 raise ValueError(f"there is no {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -136,7 +137,10 @@ def _secrets(week: Week) -> dict[str, list[str]]:
     secrets = {"the seed": [week.seed]}
     hidden = week.folder / "hidden_checks.py"
     if hidden.is_file():
-        secrets["the hidden checks"] = _telling(hidden.read_text(), public + lesson)
+        titles, code = _docstrings_and_code(hidden.read_text())
+        secrets["the hidden checks"] = _telling(code, public + lesson)
+        # Feedback tells these; before it, students don't know what they will be asked.
+        secrets["the titles of hidden checks"] = _telling(titles, public + lesson)
     for exercise in week.exercises:
         solution = _model_solution(exercise.reference)
         secrets[f"the solution of {exercise.name}"] = _telling(
@@ -151,6 +155,16 @@ def _model_solution(reference: object) -> str:
     return "\n".join(parts)
 
 
+def _docstrings_and_code(source: str) -> tuple[str, str]:
+    lines = source.splitlines()
+    titles = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.end_lineno:
+            titles |= set(range(node.lineno - 1, node.end_lineno))
+    told = [line.replace('"""', "") for i, line in enumerate(lines) if i in titles]
+    return "\n".join(told), "\n".join(line for i, line in enumerate(lines) if i not in titles)
+
+
 def _telling(source: str, known: str) -> list[str]:
     """The lines long enough to be told from chance, that students don't have anyway."""
     lines = []
@@ -158,7 +172,7 @@ def _telling(source: str, known: str) -> list[str]:
         code = line.split("#")[0].strip()
         if (
             len(code) >= 24
-            and not code.startswith(("from ", "import ", '"""'))
+            and not code.startswith(("from ", "import "))
             and not code.endswith(":")
             and _squeezed(code) not in known
         ):

@@ -123,6 +123,17 @@ class Report:
         return cls.from_json(path.read_text(encoding="utf-8"))
 
 
+def load(path: Path) -> tuple[list[Report], list[str]]:
+    """The reports in a folder, or the one in a file; and what could not be read, in words."""
+    reports, problems = [], []
+    for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+        try:
+            reports.append(Report.load(file))
+        except (OSError, ValueError, RecursionError) as error:
+            problems.append(f"{file}: {error}")
+    return reports, problems
+
+
 def _exercise(data: dict[str, Any]) -> ExerciseResult:
     checks = []
     for check in data.pop("checks"):

@@ -6,11 +6,11 @@ import ast
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from autograder.forbidden import LONGEST_NOTEBOOK, parsed
+from autograder.forbidden import LONGEST_NOTEBOOK, bindings, parsed
 from autograder.results import Report
 
 SMALLEST = 30  # nodes of a syntax tree; what is shorter is written alike by honest students, too
@@ -43,7 +43,7 @@ def fingerprints(sources: Sequence[str], names: Sequence[str]) -> dict[str, str]
 
 def _normalised(definition: ast.AST) -> str:
     """The definition as text, with names of its own numbered in the order in which they stand."""
-    own = set(_bound(definition))
+    own = bindings(definition).keys()
     numbers: dict[str, str] = {}
 
     def number(name: str) -> str:
@@ -59,32 +59,13 @@ def _normalised(definition: ast.AST) -> str:
             if field in ("annotation", "returns", "type_comment", "ctx", "kind"):
                 continue
             if field == "body" and isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                value = [part for part in value if not _is_text(part)]
+                value = value[ast.get_docstring(node) is not None :]
             if isinstance(value, str) and field in ("id", "arg", "name"):
                 value = number(value)
             parts.append(told(value))
         return f"{type(node).__name__}({','.join(parts)})"
 
     return told(definition)
-
-
-def _bound(definition: ast.AST) -> Iterator[str]:
-    """The names that are a definition's own: parameters, variables, functions and methods in it."""
-    for node in ast.walk(definition):
-        if isinstance(node, ast.arg):
-            yield node.arg
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
-        elif isinstance(node, ast.FunctionDef) and node is not definition:
-            yield node.name
-
-
-def _is_text(statement: ast.AST) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,13 @@ def source_of(paths: Iterable[Path]) -> str:
     return fingerprint(*(path.read_bytes() for path in paths if path.is_file()))
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
 def save(path: Path, key: str, value: Any) -> None:
     """Write a value that the wire can carry, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autograder import dashboard
+from autograder.grading import bench, grade_submission
+from autograder.guests import Limits, Zygote
 from autograder.results import CellProblem, CheckResult, ExerciseResult, Report
 from autograder.similarity import fingerprints, pairs
+from autograder.submissions import Cell, Submission
+from tests.small_course import WEEK
 
 
 def _report(student: str, *right: bool, codes: str = "") -> Report:
@@ -130,6 +135,27 @@ def test_an_unusual_ending_is_said_once_and_a_usual_one_is_not() -> None:
         "a cell: the guest ended itself with exit status 0",
         "e0: the guest broke the protocol: frame 3 answers nothing",
     ]
+
+
+ENDINGS = {
+    "exits": "import os; os._exit(0)",
+    "crashes": "import ctypes; ctypes.string_at(0)",
+    "forges": "import os; os.write(3, bytes(64))",
+    "fills": "import time; open('f', 'wb').write(bytes(1 << 22)); time.sleep(9)",
+}
+
+
+@pytest.mark.parametrize("kind", [*ENDINGS, "raises", "right"])
+def test_real_endings_are_told_from_mistakes(kind: str, small: Path, clean_zygote: Zygote) -> None:
+    """The engine's own words, as they come: whoever changes them finds the page no longer sees them."""
+    body = {**ENDINGS, "raises": "1 / 0", "right": "pass"}[kind]
+    source = f"def squared_error(x, y):\n    {body}\n    return ((x - y) ** 2).mean()"
+    submission = Submission("ada", Path("ada.py"), (Cell(source, "a"),), "")
+    limits = replace(Limits(), scratch_bytes=1 << 20)
+    report = grade_submission(bench(small, WEEK), submission, clean_zygote, limits=limits)
+    messages = [c.message for c in report.exercises[0].checks]
+    assert bool(dashboard.oddities(report)) == (kind in ENDINGS), messages
+    assert (kind == "right") == (set(messages) == {""})
 
 
 # In a browser

@@ -21,11 +21,6 @@ from autograder.pages import plain
 from autograder.results import CheckResult, Counterexample, ExerciseResult, Report
 
 
-def without_ours(page: str) -> str:
-    """A page without the one script that is ours."""
-    return page.replace(f"<script>{dashboard.script()}</script>", "")
-
-
 class Reader(HTMLParser):
     """The text and the tags of a page, without what <style> holds."""
 
@@ -34,7 +29,7 @@ class Reader(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.pieces: list[str] = []
         self.style = False
-        self.feed(without_ours(page))
+        self.feed(sample_reports.without_ours(page))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))

@@ -237,10 +237,10 @@ class Classroom:
         return found if isinstance(found, dict) else {}
 
     def _record(self, booked: Mapping[str, str]) -> None:
-        from autograder.cli import write_atomically
+        from autograder import store
 
         self._ledger.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._ledger, json.dumps(booked, indent=1))
+        store.write_text(self._ledger, json.dumps(booked, indent=1))
 
     @property
     def _ledger(self) -> Path:
@@ -280,14 +280,14 @@ class Classroom:
 
     def write_reports(self, folder: Path) -> None:
         """Write the reports of all that was judged, from which `autograder report` makes pages."""
-        from autograder.cli import write_atomically
+        from autograder import store
 
         reports = [o.report for o in self.outcomes.values() if o.report is not None]
         several = len({r.assignment for r in reports}) > 1
         if reports:
             folder.mkdir(parents=True, exist_ok=True)
         for report in reports:
-            write_atomically(folder / _place_of(report, several), report.to_json())
+            store.write_text(folder / _place_of(report, several), report.to_json())
 
     def table(self, rows: Sequence[Graded]) -> Table:
         """The class on one screen: the gradebook's scores, and in a few words what happened."""

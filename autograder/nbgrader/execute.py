@@ -286,11 +286,11 @@ def load(root: Path, job: Job, whole: bool = True) -> Outcome | None:
 
 def save(root: Path, job: Job, outcome: Outcome) -> None:
     """Keep an outcome, whole or not at all."""
-    from autograder.cli import write_atomically
+    from autograder import store
 
     path = place(root, job)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, outcome.to_json())
+    store.write_text(path, outcome.to_json())
 
 
 __all__ = [

@@ -36,6 +36,7 @@ from autograder.results import Report
 from autograder.submissions import read_submission
 from tests.attacks.attack import TARGET, WEEK, honest
 from tests.attacks.canaries import leaked, planted
+from tests.sample_reports import without_ours
 
 # A hundred attackers shall cost seconds. Honest answers need a few milliseconds.
 LIMITS = dataclasses.replace(
@@ -382,11 +383,6 @@ class _Reader(HTMLParser):
             leads_out = name in ("href", "src", "action") and re.match(r"\s*(\w*:(?!,)|//)", value or "")
             if name.startswith("on") or (name == "style" and "url" in (value or "")) or leads_out:
                 self.found.append(f"<{tag} {name}={value!r}>")
-
-
-def without_ours(page: str) -> str:
-    """A page without the one script that is ours."""
-    return page.replace(f"<script>{dashboard.script()}</script>", "")
 
 
 def dangers(text: str) -> list[str]:
