@@ -178,7 +178,7 @@ def _by_course(
     """Grade with the references; the submission is Gradescope's, or lies around the working directory."""
     from autograder import ci as work
     from autograder.collect import Entry
-    from autograder.grading import grade_entry, secret_files
+    from autograder.grading import grade_all, secret_files
     from autograder.submissions import student_of
 
     if not week:
@@ -189,7 +189,8 @@ def _by_course(
         notebook = work.find_notebook(handed_in if handed_in.is_dir() else Path.cwd(), name)
     level = confined(secret_files(course.root, name), tier, *flags)
     entry = Entry(student or student_of(notebook, name), notebook)
-    return grade_entry(course.root, name, entry, tier, None, level), notebook
+    (report,) = grade_all(course.root, name, [entry], tier, level=level)
+    return report, notebook
 
 
 def _by_checks(
@@ -231,7 +232,7 @@ def _by_checks(
         with Zygote() as zygote:
             return grade_submission(bench, submission, zygote, "public"), path
     except ZygoteFailed as error:
-        return ungraded(bench, submission, Level("none", "none"), "public", error), path
+        return ungraded(bench, submission, Level("none", "none"), "public", str(error)), path
 
 
 @click.command("init-ci")
@@ -531,7 +532,7 @@ def to_gradescope(week: str, out: Path | None, course: Path | None) -> None:
     found = open_course(course)
     name = found.resolve(week)
     for exercise in bench(found.root, name).week.exercises:
-        prepare(found.root, name, exercise.name, "hidden")
+        prepare((found.root, name, exercise.name, "hidden"))
     path = out or Path(f"{name}-gradescope.zip")
     path.write_bytes(autograder_zip(found, name))
     click.echo(path)

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -65,14 +65,34 @@ class Week:
         return {e.name: e.reference for e in self.exercises}
 
     def sources(self, check: Check) -> str:
-        """A fingerprint of the course files that decide how a check judges."""
-        body = "" if check.battery else inspect.getsource(check.body)
-        answers = [inspect.getsource(s.function) for s in self.solutions if s.exercise == check.exercise]
-        module = inspect.getsourcefile(self.exercise(check.exercise).reference) or ""
-        line = 0 if check.battery else check.body.__code__.co_firstlineno
-        return fingerprint(
-            Path(module).read_bytes(), body, line, *answers, self.exercise(check.exercise).differentiable
-        )
+        """A fingerprint of the course's text that decides how a check judges."""
+        own = [] if check.battery else [check.body]
+        own += [s.function for s in self.solutions if s.exercise == check.exercise]
+        smooth = self.exercise(check.exercise).differentiable
+        return fingerprint(self._shared, *map(inspect.getsource, own), smooth)
+
+    def key(self, exercise: str) -> str:
+        """A fingerprint of all in the course that decides about an exercise's marks.
+
+        What is another exercise's alone is left out, unless this one calls it.
+        """
+        functions = [c.body for c in self.checks if c.exercise == exercise and not c.battery]
+        functions += [s.function for s in self.solutions if s.exercise == exercise]
+        earlier = [self.key(name) for name in self.exercise(exercise).uses if name in self.references]
+        declared = (self.folder / "assignment.py").read_bytes()
+        return fingerprint(self.seed, declared, self._shared, *map(inspect.getsource, functions), *earlier)
+
+    @cached_property
+    def _shared(self) -> str:
+        """A fingerprint of what no check and no known answer has for itself: references, helpers, imports."""
+        owned = [c.body for c in self.checks if not c.battery] + [s.function for s in self.solutions]
+        names: dict[Path, set[str]] = {}
+        for function in owned:
+            names.setdefault(Path(inspect.getfile(function)), set()).add(function.__name__)
+        references = {Path(inspect.getfile(reference)) for reference in self.references.values()}
+        common = references | _imported(self.folder.parent.parent, [*names, *references])
+        helpers = [_without(path.read_text(encoding="utf-8"), names[path]) for path in sorted(names)]
+        return fingerprint(*helpers, source_of(sorted(common)))
 
 
 @dataclass
@@ -210,6 +230,16 @@ def marked(module: ModuleType, kind: type) -> list[Any]:
     """The records that decorators left on a module's functions, in the order of their definition."""
     records = [getattr(v, "__autograder__", None) for v in vars(module).values()]
     return [r for r in records if isinstance(r, kind)]
+
+
+def _without(source: str, names: Collection[str]) -> str:
+    """A module's text without the top-level functions and classes of these names."""
+    lines = source.splitlines()
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in names:
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            lines[first - 1 : node.end_lineno] = [""] * ((node.end_lineno or first) - first + 1)
+    return "\n".join(filter(None, lines))
 
 
 @cache

@@ -6,15 +6,14 @@ import ast
 import atexit
 import contextlib
 import copy
-import multiprocessing
-import os
+import importlib.metadata
+import json
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,9 @@ from autograder.judge import Bench
 from autograder.pages import plain
 from autograder.results import CellProblem, ExerciseResult, Report
 from autograder.similarity import fingerprints
+from autograder.store import fingerprint, source_of
 from autograder.trials import LocalReplayer
+from autograder.workers import InProcess, Lost, Processes
 
 if TYPE_CHECKING:
     from autograder.collect import Entry
@@ -103,7 +104,8 @@ def grade_submission(
         staged: a sitting to use, which stays open; by default one is made of the submission's cells.
         kept: results of exercises that still hold, by name: these are not judged again.
     """
-    report = _empty_report(ready, submission, zygote.level, tier)  # prepares what all submissions share
+    # Prepares what all submissions share.
+    report = _empty_report(ready, submission, zygote.level, tier, limits or zygote.limits)
     begun = time.perf_counter()
     if submission.problems:
         report.status = "unreadable"
@@ -121,9 +123,10 @@ def grade_submission(
         codes = fingerprints([c.source for c in submission.code], ready.functions)
         for result in report.exercises:
             result.code = codes.get(result.name, "") if result.status != "untouched" else ""
+            result.key = _key(ready, result.name)
         report.cells = cell_problems(examined.sitting, examined.places)
     except Exception as error:
-        _fault(report, error)
+        _fault(report, f"{type(error).__name__}: {error}")
     finally:
         if staged is None:
             examined.sitting.close()
@@ -135,10 +138,10 @@ def grade_submission(
     return report
 
 
-def ungraded(ready: Bench, submission: Submission, level: Level, tier: str, error: Exception) -> Report:
-    """The report of a submission that no guest could be made for."""
+def ungraded(ready: Bench, submission: Submission, level: Level, tier: str, reason: str) -> Report:
+    """The report of a submission that could not be judged, by our fault."""
     report = _empty_report(ready, submission, level, tier)
-    _fault(report, error)
+    _fault(report, reason)
     return report
 
 
@@ -154,10 +157,13 @@ class Examination:
     sitting: Sitting
     places: Sequence[int]
     tiers: tuple[str, ...]
+    kept: Mapping[str, ExerciseResult]  # results that still hold
     _judged: dict[str, ExerciseResult] = field(default_factory=dict)
 
     def judged(self, name: str) -> ExerciseResult:
         """What comes out against the references alone."""
+        if name in self.kept:
+            return self.kept[name]
         if name not in self._judged:
             self.sitting.begin()
             self._judged[name] = self.ready.judge_exercise(name, self.sitting, self.tiers)
@@ -167,6 +173,8 @@ class Examination:
         """What counts: judged again if it calls the student's own wrong answers to earlier exercises."""
         from autograder.replay import OneByOne
 
+        if name in self.kept:
+            return self.kept[name]
         exercise = self.ready.week.exercise(name)
         result = self.judged(name)
         if result.status in WRONG and self.ready.can_shrink:
@@ -202,15 +210,18 @@ def examination(
     return Examination(ready, submission, staged.sitting, staged.places, TIERS_UP_TO[tier], dict(kept or {}))
 
 
-def _fault(report: Report, error: Exception) -> None:
+def _fault(report: Report, reason: str) -> None:
     report.status = "fault"
-    report.problems.append(f"a fault of the grader, not of the submission: {type(error).__name__}: {error}")
+    report.problems.append(f"a fault of the grader, not of the submission: {reason}")
 
 
-def _empty_report(ready: Bench, submission: Submission, level: Level, tier: str) -> Report:
+def _empty_report(
+    ready: Bench, submission: Submission, level: Level, tier: str, limits: Limits | None = None
+) -> Report:
     week, tiers = ready.week, TIERS_UP_TO[tier]
     exercises = [
-        ExerciseResult(e.name, 0, week.max_points(e.name, tiers), status="failed") for e in week.exercises
+        ExerciseResult(e.name, 0, week.max_points(e.name, tiers), status="failed", key=_key(ready, e.name))
+        for e in week.exercises
     ]
     return Report(
         assignment=week.name,
@@ -224,6 +235,7 @@ def _empty_report(ready: Bench, submission: Submission, level: Level, tier: str)
         confinement={"box": level.box, "seal": level.seal},
         corpus=ready.corpus_id(tiers),
         versions=versions(ready),
+        key=submission_key(submission, tier, limits, level) if limits else "",
     )
 
 
@@ -316,20 +328,31 @@ def _defined(source: str) -> list[str]:
     return [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
 
 
-def grade_entry(
-    root: Path, week: str, entry: Entry, tier: str, limits: Limits | None, level: Level
-) -> Report:
-    """Grade one submission with this process' own bench and zygote: the job of a worker."""
-    from autograder.guests import ZygoteFailed
-    from autograder.submissions import read_submission
+@dataclass(frozen=True)
+class Task:
+    """A submission to grade, with all that a worker has to know; `kept` are results that still hold."""
 
-    ready = bench(root, week)
-    submission = read_submission(entry.path, week, entry.student, entry.problem)
+    root: Path
+    week: str
+    submission: Submission
+    tier: str = "hidden"
+    limits: Limits | None = None
+    level: Level | None = None
+    kept: Mapping[str, ExerciseResult] | None = None
+
+
+def grade_one(task: Task) -> Report:
+    """Grade a submission with this process' own bench and zygote."""
+    from autograder.guests import ZygoteFailed, settle
+
+    ready = bench(task.root, task.week)
+    secrets = secret_files(task.root, task.week)
+    level = task.level or settle(secrets).level
     try:
-        zygote = own_zygote(level, secret_files(root, week))
+        zygote = own_zygote(level, secrets)
     except ZygoteFailed as error:
-        return ungraded(ready, submission, level, tier, error)
-    return grade_submission(ready, submission, zygote, tier, limits)
+        return ungraded(ready, task.submission, level, task.tier, f"{type(error).__name__}: {error}")
+    return grade_submission(ready, task.submission, zygote, task.tier, task.limits, kept=task.kept)
 
 
 @lru_cache(maxsize=1)
@@ -362,8 +385,12 @@ def grade_all(
     limits: Limits | None = None,
     jobs: int = 1,
     level: Level | None = None,
+    old: Mapping[str, Report] | None = None,
+    again: Collection[str] = (),
 ) -> Iterator[Report]:
     """Grade submissions, each in guests of its own; reports come as they are ready.
+
+    Submissions with the same cells are judged once.
 
     Args:
         root: the course folder.
@@ -373,35 +400,84 @@ def grade_all(
         limits: of each guest.
         jobs: how many judges, each a process with a zygote.
         level: how guests are confined; the best that holds on this machine if left out.
+        old: earlier reports by student; what of them still holds comes back as it is.
+        again: exercises that are judged again in any case.
     """
-    from autograder.guests import settle
+    from autograder.guests import Limits, settle
+    from autograder.submissions import read_submission
 
     level = level or settle(secret_files(root, week)).level
-    if jobs <= 1 or len(submissions) <= 1:
-        for entry in submissions:
-            yield grade_entry(root, week, entry, tier, limits, level)
-        return
-    # Or else a worker would import what it starts with from the working directory, where there may be a
-    # submission called struct.py.
-    os.environ["PYTHONSAFEPATH"] = "1"
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(jobs, len(submissions)), mp_context=context, initializer=_one_thread
-    ) as pool:
-        # First the examples and tolerances, once for all judges, an exercise at a time.
-        names = [e.name for e in bench(root, week).week.exercises]
-        list(pool.map(prepare, *zip(*((root, week, name, tier) for name in names), strict=True)))
-        futures = [pool.submit(grade_entry, root, week, entry, tier, limits, level) for entry in submissions]
-        for future in as_completed(futures):
-            yield future.result()
+    limits = limits or Limits()
+    ready = bench(root, week)
+    alike: dict[str, list[Entry]] = {}
+    kept: dict[str, dict[str, ExerciseResult]] = {}
+    for entry in submissions:
+        submission = read_submission(entry.path, week, entry.student, entry.problem)
+        key = submission_key(submission, tier, limits, level)
+        report = (old or {}).get(entry.student)
+        results = holding(ready, report, key, again)
+        if report is not None and len(results) == len(ready.functions):
+            yield report
+            continue
+        alike.setdefault(key, []).append(entry)
+        kept.setdefault(key, {}).update(results)
+
+    def tasks() -> Iterator[Task]:
+        for key, (entry, *_) in alike.items():
+            submission = read_submission(entry.path, week, entry.student, entry.problem)
+            yield Task(root, week, submission, tier, limits, level, kept[key])
+
+    jobs = min(jobs, len(alike))
+    with Processes(jobs) if jobs > 1 else InProcess() as workers:
+        if jobs > 1:  # first the examples and tolerances, once for all judges, an exercise at a time
+            list(workers.each(prepare, [(root, week, name, tier) for name in ready.functions]))
+        for task, result in workers.each(grade_one, tasks()):
+            if isinstance(result, Lost):
+                result = ungraded(ready, task.submission, level, tier, result.reason)
+            yield result
+            for entry in alike[submission_key(task.submission, tier, limits, level)][1:]:
+                file = {**result.submission, "file": entry.path.name}
+                yield replace(result, student=entry.student, submission=file, times={})
 
 
-def prepare(root: Path, week: str, exercise: str, tier: str) -> None:
-    """Put an exercise's examples and tolerances into the course's cache."""
+def submission_key(submission: Submission, tier: str, limits: Limits, level: Level) -> str:
+    """A fingerprint of what decides about marks besides the course: the submission, how it is run, us."""
+    cells = [asdict(cell) for cell in submission.code]
+    how = [tier, asdict(limits), level.box, level.seal]
+    return fingerprint(json.dumps([cells, submission.problems, how]), engine_key())
+
+
+def holding(
+    ready: Bench, report: Report | None, key: str, again: Collection[str] = ()
+) -> dict[str, ExerciseResult]:
+    """The results in an earlier report that would come out again, by exercise, but for those in `again`."""
+    if report is None or not key or report.key != key or report.status == "fault":
+        return {}
+    return {
+        e.name: e for e in report.exercises if e.key and e.key == _key(ready, e.name) and e.name not in again
+    }
+
+
+def _key(ready: Bench, exercise: str) -> str:
+    """The exercise's key, or nothing where there is no course but recorded answers."""
+    return ready.week.key(exercise) if ready.can_shrink and exercise in ready.functions else ""
+
+
+@cache
+def engine_key() -> str:
+    """A fingerprint of this package and of what it stands on."""
+    versions = (
+        __version__,
+        platform.python_version(),
+        torch.__version__,
+        importlib.metadata.version("ipython"),
+    )
+    return fingerprint(source_of(sorted(Path(__file__).parent.rglob("*.py"))), *versions)
+
+
+def prepare(what: tuple[Path, str, str, str]) -> None:
+    """Put an exercise's examples and tolerances into the course's cache: root, week, exercise and tier."""
+    root, week, exercise, tier = what
     ready = bench(root, week)
     for check in ready.week.checks_of(exercise, TIERS_UP_TO[tier]):
         ready.material(check)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)

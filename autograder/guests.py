@@ -77,11 +77,12 @@ class GuestDied(Exception):
             should not).
         detail: what happened, as a sentence.
         answered: the replies that came before, always fewer than were asked for.
+        killed: by SIGKILL or with its zygote: perhaps not the student's doing.
     """
 
-    def __init__(self, kind: str, detail: str, answered: list[Any]) -> None:
+    def __init__(self, kind: str, detail: str, answered: list[Any], killed: bool = False) -> None:
         super().__init__(detail)
-        self.kind, self.detail, self.answered = kind, detail, answered
+        self.kind, self.detail, self.answered, self.killed = kind, detail, answered, killed
 
 
 @dataclass
@@ -605,7 +606,7 @@ class Guest:
         try:
             end = self._end(patience=1)
         except ZygoteFailed:
-            raise GuestDied("crashed", "the guest ended the process that made it", answered) from None
+            raise GuestDied("crashed", "the guest ended the process that made it", answered, True) from None
         if end["killed"]:
             raise GuestDied("protocol", "the guest closed its connection", answered)
         status = end["status"]
@@ -613,7 +614,8 @@ class Guest:
             number = os.WTERMSIG(status)
             kind = "time" if number == signal.SIGXCPU else "crashed"
             name = (signal.strsignal(number) or "unknown").lower()
-            raise GuestDied(kind, f"the guest was ended by signal {number} ({name})", answered)
+            detail = f"the guest was ended by signal {number} ({name})"
+            raise GuestDied(kind, detail, answered, number == signal.SIGKILL)
         code = os.WEXITSTATUS(status)
         if code == OUT_OF_MEMORY:
             raise GuestDied("memory", "the guest had no memory left to answer", answered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +13,13 @@ from autograder.calls import CallFailed, Reply, Request, Session
 from autograder.guests import Allowance, Cell, CellResult, Guest, GuestDied, Limits, Zygote
 from autograder.trials import Outcome
 
+log = logging.getLogger(__name__)
+
 Job = Callable[[Session], Outcome]
 
 MOST_DEATHS_IN_CELLS = 3
 MOST_DEATHS_IN_CALLS = 24  # per submission; the judge also gives up on an exercise after a few
+MOST_KILLED = 3  # guests per submission that may be killed from outside without being counted
 MOST_NOTEBOOKS = 3  # the time that all runs of the notebook may take, as a multiple of what one may
 
 
@@ -34,6 +38,7 @@ class Sitting:
     deaths: int = 0
     cpu_seconds: float = 0.0
     careful: bool = False  # each call is answered at once, so that it is known which one ends a guest
+    _killed: int = 0
     _notebooks: float = 0.0  # CPU seconds of all runs of the notebook
     _calls: Allowance = field(default_factory=lambda: Allowance(float("inf"), "all calls"))
     _guest: Guest | None = None
@@ -68,6 +73,8 @@ class Sitting:
                 if len(self.fatal) <= MOST_DEATHS_IN_CELLS:
                     done = guest.run([self.cells[i] for i in left], together)
             except GuestDied as death:
+                if self._forgiven(death):
+                    continue
                 done = death.answered
                 culprit = left[len(done)]
                 self.fatal[culprit] = death
@@ -79,6 +86,13 @@ class Sitting:
                 for i, result in zip(left, done, strict=False):
                     self.results[i] = result
         return self._guest
+
+    def _forgiven(self, death: GuestDied) -> bool:
+        """Whether to try once more, since the student may have no part in it: a few times per submission."""
+        self._killed += death.killed
+        if forgiven := death.killed and self._killed <= MOST_KILLED:
+            log.warning("a guest was killed, perhaps from outside (%s); once more", death.detail)
+        return forgiven
 
     @property
     def _complete(self) -> bool:
@@ -127,6 +141,8 @@ class Sitting:
         try:
             return self.guest().perform([request], together=self._calls)[0]
         except GuestDied as death:
+            if self._forgiven(death):
+                return self.ask(request)
             self.deaths += 1
             return _gone(death.kind, death.detail)
 
@@ -161,6 +177,8 @@ class Sitting:
                 requests = [request for _, (_, request) in pending]
                 self.guest().perform(requests, heard, self._calls, held=not self.careful)
             except GuestDied as death:
+                if self._forgiven(death):
+                    return None
                 self.deaths += 1
                 if not self.careful and len(requests) > 1:
                     self.careful = True  # the next round shows which call it was

@@ -58,6 +58,7 @@ class ExerciseResult:
     misconception: str = ""
     notes: list[str] = field(default_factory=list)
     code: str = ""  # a hash of the answer without names and formatting (see similarity.py)
+    key: str = ""  # of all in the course that decides about it: the result holds while that is the same
 
 
 @dataclass
@@ -89,6 +90,7 @@ class Report:
     corpus: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)  # seconds; all else is reproducible
+    key: str = ""  # of the submission, the engine, and how it was run
     format: str = FORMAT
 
     def to_json(self) -> str:

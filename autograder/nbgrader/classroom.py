@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
-import torch
 from nbformat import NotebookNode, v4
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import AutogradeApp
@@ -30,7 +27,6 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import SAWarning
 
-from autograder.confinement.seal import die_with_parent
 from autograder.course import CourseError
 from autograder.display import what_happened
 from autograder.grading import bench, own_zygote, prepare
@@ -41,9 +37,9 @@ from autograder.nbgrader.runs import Job, Outcome, failed, run
 from autograder.pages import number, plain
 from autograder.results import Report
 from autograder.store import fingerprint, source_of
+from autograder.workers import InProcess, Lost, Processes
 
 MOST_BYTES = 100_000_000  # of a notebook's file
-MOST_BREAKS = 3  # times that the judges' processes may end before the rest is given up
 
 
 @dataclass
@@ -180,13 +176,11 @@ class Classroom:
         for submission in self.submissions:
             for job in submission.jobs:
                 old = None if force else load(self.root, job)
-                partly = load(self.root, job, whole=False) if exercises and job.week else None
-                if exercises and not set(exercises) & {c.role for c in job.cells}:
-                    partly = None
-                if old is not None and partly is None:
+                again = set(exercises) & {c.role for c in job.cells}
+                if old is not None and not again:
                     self.outcomes[job.student, job.notebook] = old
                 else:
-                    left.append((job, partly))
+                    left.append((job, None if force else load(self.root, job, whole=False)))
         return left
 
     def grade(
@@ -197,9 +191,19 @@ class Classroom:
         done: Callable[[Outcome, Job], None] = lambda outcome, job: None,
     ) -> None:
         """Run and judge what is left, in several processes; every result is kept as soon as it is there."""
-        for job, outcome in _in_parallel(self.root, todo, tuple(exercises), jobs):
-            self.outcomes[job.student, job.notebook] = outcome
-            done(outcome, job)
+        jobs = min(jobs, len(todo))
+        with Processes(jobs) if jobs > 1 else InProcess() as workers:
+            if jobs > 1:  # examples and tolerances, once for all
+                weeks = {(Path(job.root), job.week, job.tier) for job, _ in todo if job.week}
+                parts = [(r, w, e, t) for r, w, t in sorted(weeks) for e in bench(r, w).functions]
+                list(workers.each(prepare, parts))
+            tasks = [Task(self.root, job, old, tuple(exercises)) for job, old in todo]
+            for task, outcome in workers.each(work, tasks):
+                job = task.job
+                if isinstance(outcome, Lost):
+                    outcome = failed(job, job.key(), outcome.reason)
+                self.outcomes[job.student, job.notebook] = outcome
+                done(outcome, job)
 
     # The gradebook
 
@@ -371,60 +375,18 @@ class _Bookkeeping(Autograde):
 # Workers
 
 
-def _in_parallel(
-    root: Path, todo: Sequence[tuple[Job, Outcome | None]], exercises: tuple[str, ...], jobs: int
-) -> Iterator[tuple[Job, Outcome]]:
-    """The outcomes as they come. What ends a judge's process costs one more try, and then a fault."""
-    if jobs <= 1 or len(todo) <= 1:
-        for job, old in todo:
-            yield job, work(root, job, old, exercises)
-        return
-    left = list(range(len(todo)))
-    for attempt in range(MOST_BREAKS):
-        try:
-            for i, outcome in _round(
-                root, [(i, *todo[i]) for i in left], exercises, jobs if not attempt else 1
-            ):
-                left.remove(i)
-                yield todo[i][0], outcome
-        except BrokenProcessPool:
-            continue
-        break
-    for i in left:
-        job = todo[i][0]
-        yield job, failed(job, job.key(), "the processes that graded it were ended, three times")
+class Task(NamedTuple):
+    """A notebook to grade; of `old` is kept what still holds, but for these exercises."""
+
+    root: Path
+    job: Job
+    old: Outcome | None
+    exercises: tuple[str, ...]
 
 
-def _round(
-    root: Path, todo: Sequence[tuple[int, Job, Outcome | None]], exercises: tuple[str, ...], jobs: int
-) -> Iterator[tuple[int, Outcome]]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=context, initializer=_become_worker)
-    try:
-        weeks = {(job.root, job.week, job.tier) for _, job, _ in todo if job.week}
-        for folder, week, tier in sorted(weeks):  # examples and tolerances, once for all
-            names = bench(Path(folder), week).functions
-            list(pool.map(prepare, *zip(*((Path(folder), week, n, tier) for n in names), strict=True)))
-        # A few at a time, so that an end comes soon when it is asked for.
-        waiting, running = list(reversed(todo)), dict[Future[Outcome], int]()
-        while waiting or running:
-            while waiting and len(running) < 2 * jobs:
-                i, job, old = waiting.pop()
-                running[pool.submit(work, root, job, old, exercises)] = i
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
-        pool.shutdown()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _become_worker() -> None:
-    die_with_parent()
-    torch.set_num_threads(1)
-
-
-def work(root: Path, job: Job, old: Outcome | None, exercises: tuple[str, ...]) -> Outcome:
+def work(task: Task) -> Outcome:
     """Grade one notebook and keep the result: what a worker does."""
+    root, job, old, exercises = task
     try:
         ready = bench(Path(job.root), job.week) if job.week else None
         outcome = run(job, own_zygote(secrets=secrets(root)), ready, old, exercises)

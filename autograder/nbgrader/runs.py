@@ -11,29 +11,23 @@ import ast
 import base64
 import hashlib
 import json
-import platform
 import secrets
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-from IPython import __version__ as ipython_version
-
-from autograder import __version__
 from autograder.confinement import Limits
 from autograder.course import checks_key
 from autograder.display import exercise_html, exercise_text
-from autograder.grading import Staged, grade_submission
+from autograder.grading import Staged, engine_key, grade_submission, holding, submission_key
 from autograder.guests import GuestDied, Zygote
 from autograder.judge import Bench
 from autograder.pages import number
 from autograder.replay import Sitting
 from autograder.results import ExerciseResult, Report
-from autograder.store import fingerprint, source_of
+from autograder.store import fingerprint
 from autograder.submissions import Cell, Submission
 
 Output = dict[str, Any]
@@ -44,7 +38,6 @@ MOST_CARRIED = 24 << 20  # bytes of files that go along with a notebook, compres
 MOST_WRITTEN = 16 << 20  # bytes of files that a notebook may leave behind
 MOST_FILES = 100
 
-_ENGINE = Path(__file__).resolve().parent.parent
 # Students' code runs in the process that answers, so that an answer is worth what these controls say.
 _DISTRUSTED = (
     "the notebook changes how cells are run or errors are shown (in a control cell beside this one an error "
@@ -126,13 +119,6 @@ class Outcome:
         return cls(**data)
 
 
-@cache
-def engine_key() -> str:
-    """A fingerprint of this package and of what it stands on."""
-    versions = (__version__, platform.python_version(), torch.__version__, ipython_version)
-    return fingerprint(source_of(sorted(_ENGINE.rglob("*.py"))), *versions)
-
-
 def run(
     job: Job,
     zygote: Zygote,
@@ -144,7 +130,8 @@ def run(
 
     Args:
         ready: the week's bench; needed where the job has a week.
-        old: an outcome of the same submission, of which all exercises but `exercises` are kept.
+        old: an earlier outcome, of which is kept what still holds.
+        exercises: what is judged again in any case.
     """
     key = ""
     sitting: Sitting | None = None
@@ -154,9 +141,12 @@ def run(
         sitting = Sitting(zygote, stage.cells, job.limits)
         report = None
         if ready is not None and any(cell.role not in ("", TESTS) for cell in job.cells):
-            staged, kept = Staged(sitting, stage.places), _kept(job, old, exercises)
+            submission, staged = _submission(job), Staged(sitting, stage.places)
+            same = old is not None and old.submission_key == job.submission_key()
+            now = submission_key(submission, job.tier, job.limits, zygote.level)
+            kept = holding(ready, old.report if old and same else None, now, exercises)
             report = grade_submission(
-                ready, _submission(job), zygote, job.tier, job.limits, staged=staged, kept=kept
+                ready, submission, zygote, job.tier, job.limits, staged=staged, kept=kept
             )
         if not sitting.results:
             sitting.guest()
@@ -175,12 +165,6 @@ def run(
     finally:
         if sitting is not None:
             sitting.close()
-
-
-def _kept(job: Job, old: Outcome | None, exercises: Collection[str]) -> dict[str, ExerciseResult]:
-    if old is None or old.report is None or old.submission_key != job.submission_key():
-        return {}
-    return {e.name: e for e in old.report.exercises if e.name not in exercises}
 
 
 def failed(job: Job, key: str, reason: str) -> Outcome:
