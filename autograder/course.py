@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -69,7 +69,7 @@ class Week:
         own = [] if check.battery else [check.body]
         own += [s.function for s in self.solutions if s.exercise == check.exercise]
         smooth = self.exercise(check.exercise).differentiable
-        return fingerprint(self._shared, *map(inspect.getsource, own), smooth)
+        return fingerprint(self._texts.shared, *map(self._texts.of, own), smooth)
 
     def key(self, exercise: str) -> str:
         """A fingerprint of all in the course that decides about an exercise's marks.
@@ -79,20 +79,47 @@ class Week:
         functions = [c.body for c in self.checks if c.exercise == exercise and not c.battery]
         functions += [s.function for s in self.solutions if s.exercise == exercise]
         earlier = [self.key(name) for name in self.exercise(exercise).uses if name in self.references]
-        declared = (self.folder / "assignment.py").read_bytes()
-        return fingerprint(self.seed, declared, self._shared, *map(inspect.getsource, functions), *earlier)
+        texts = self._texts
+        return fingerprint(self.seed, texts.declared, texts.shared, *map(texts.of, functions), *earlier)
 
     @cached_property
-    def _shared(self) -> str:
-        """A fingerprint of what no check and no known answer has for itself: references, helpers, imports."""
-        owned = [c.body for c in self.checks if not c.battery] + [s.function for s in self.solutions]
-        names: dict[Path, set[str]] = {}
-        for function in owned:
-            names.setdefault(Path(inspect.getfile(function)), set()).add(function.__name__)
-        references = {Path(inspect.getfile(reference)) for reference in self.references.values()}
-        common = references | _imported(self.folder.parent.parent, [*names, *references])
-        helpers = [_without(path.read_text(encoding="utf-8"), names[path]) for path in sorted(names)]
-        return fingerprint(*helpers, source_of(sorted(common)))
+    def _texts(self) -> _Texts:
+        return _Texts(self)
+
+
+class _Texts:
+    """The text of a week's checks and known answers, taken apart.
+
+    `shared` is a fingerprint of what none of them has for itself: references, helpers, imports; `declared`
+    one of the exercises' declaration.
+    """
+
+    def __init__(self, week: Week) -> None:
+        owned = [c.body for c in week.checks if not c.battery] + [s.function for s in week.solutions]
+        references = {Path(inspect.getfile(reference)) for reference in week.references.values()}
+        owned = [inspect.unwrap(function) for function in owned]
+        files = {Path(inspect.getfile(function)) for function in owned}
+        self._own: dict[tuple[str, str], str] = {}
+        helpers = [self._take(path, {f.__name__ for f in owned}) for path in sorted(files)]
+        common = references | _imported(week.folder.parent.parent, [*files, *references])
+        self.shared = fingerprint(*helpers, source_of(sorted(common)))
+        self.declared = source_of([week.folder / "assignment.py"])
+
+    def of(self, function: Callable[..., Any]) -> str:
+        """The text of a check or an answer, decorators included."""
+        plain = inspect.unwrap(function)
+        return self._own.get((inspect.getfile(plain), plain.__name__)) or inspect.getsource(plain)
+
+    def _take(self, path: Path, names: Collection[str]) -> str:
+        """Keep the text of the file's functions and classes of these names; gives what is left of it."""
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rest = list(lines)
+        for node in ast.parse("\n".join(lines)).body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in names:
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)]) - 1
+                self._own[str(path), node.name] = "\n".join(lines[first : node.end_lineno])
+                rest[first : node.end_lineno] = [""] * ((node.end_lineno or first) - first)
+        return "\n".join(filter(None, rest))
 
 
 @dataclass
@@ -157,6 +184,18 @@ class Course:
                 f"week {name!r} is not in {self.root / 'assignments'}: there are {', '.join(self.names)}"
             )
         return found[0]
+
+    def files(self, name: str) -> list[Path]:
+        """What grading one week needs: seed, references, checks, known answers, examples made before."""
+        folders = {self.root / "assignments" / name, self.root / "solutions" / name}
+        own = [path for folder in folders for path in folder.rglob("*.py")]
+        modules = _imported(self.root, own)
+        # Of a package all, as data may lie in it.
+        packages = {self.root / path.relative_to(self.root).parts[0] for path in modules}
+        places = {*folders, *packages, self.root / ".autograder" / name}
+        found = {p for place in places for p in (place.rglob("*") if place.is_dir() else [place])}
+        kept = sorted(p for p in found if p.is_file() and "__pycache__" not in p.parts)
+        return [self.root / CONFIG, *kept]
 
     def week(self, name: str) -> Week:
         """Load one week; CourseError names the file that is wrong."""
@@ -232,16 +271,6 @@ def marked(module: ModuleType, kind: type) -> list[Any]:
     return [r for r in records if isinstance(r, kind)]
 
 
-def _without(source: str, names: Collection[str]) -> str:
-    """A module's text without the top-level functions and classes of these names."""
-    lines = source.splitlines()
-    for node in ast.parse(source).body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in names:
-            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            lines[first - 1 : node.end_lineno] = [""] * ((node.end_lineno or first) - first + 1)
-    return "\n".join(filter(None, lines))
-
-
 @cache
 def checks_key(root: str, week: str) -> str:
     """A fingerprint of all course files that decide about a week's marks."""
@@ -264,8 +293,10 @@ def _imported(course: Path, files: Sequence[Path]) -> set[Path]:
                 names += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            place = course.joinpath(*name.split("."))
+        for parts in (name.split(".") for name in names):
+            place = course.joinpath(*parts)
+            if parts[0] == __name__.partition(".")[0]:
+                continue
             for path in (place.with_suffix(".py"), place / "__init__.py"):
                 if path.is_file() and path not in found:
                     found.add(path)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import psutil
 import pytest
 import torch
 
 from autograder.calls import CallFailed, Function
 from autograder.confinement import Limits
 from autograder.guests import Zygote
-from autograder.replay import OneByOne, Sitting
+from autograder.replay import MOST_KILLED, OneByOne, Sitting
 from autograder.trials import Outcome
 
 LIMITS = dataclasses.replace(Limits(), call_cpu=1.0, cell_cpu=5.0, memory_bytes=1 << 30)
@@ -72,6 +73,48 @@ def test_a_job_that_ends_its_guest_fails_and_the_next_check_goes_on(
     assert isinstance(error, CallFailed) and error.kind == kind
     assert [_values(o) for o in sitting.replay([_job("good", 1)])] == [[2, 2]]
     sitting.close()
+
+
+def _kill_guest(zygote: Zygote) -> None:
+    """Kill the live guest as the kernel would that is out of memory."""
+    assert zygote._process is not None
+    processes = psutil.Process(zygote._process.pid).children(recursive=True)
+    guest = max([psutil.Process(zygote._process.pid), *processes], key=lambda p: p.create_time())
+    guest.kill()
+
+
+@pytest.mark.parametrize("times", [1, MOST_KILLED, MOST_KILLED + 1])
+def test_a_guest_that_is_killed_from_outside_costs_nothing(times: int, clean_zygote: Zygote) -> None:
+    """A few times, at least: who ends their own guest each time can't be told from it."""
+    sitting = _sitting(clean_zygote, "def double(x):\n    return 2 * x")
+    left = times
+
+    def job(session) -> Outcome:
+        nonlocal left
+        log = []
+        try:
+            Function("double", session, log)(3)
+            if left:
+                left -= 1
+                _kill_guest(clean_zygote)
+            Function("double", session, log)(4)
+        except CallFailed as error:
+            return Outcome(error, log)
+        return Outcome(None, log)
+
+    (outcome,) = sitting.replay([job])
+    sitting.close()
+    assert (outcome.error is None) == (times <= MOST_KILLED)
+    if outcome.error is None:
+        assert _values(outcome) == [6, 8]
+
+
+def test_one_that_kills_itself_fails(clean_zygote: Zygote) -> None:
+    suicide = "import os, signal\ndef f(x):\n    signal.raise_signal(9) if x == 1 else None\n    return x"
+    sitting = _sitting(clean_zygote, suicide)
+    outcomes = sitting.replay([_job("f", i) for i in range(3)])
+    sitting.close()
+    assert [i for i, o in enumerate(outcomes) if o.error is not None] == [1]
 
 
 def test_a_slow_first_call_is_repeated_alone_before_it_counts(clean_zygote: Zygote) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder import __version__
-from autograder.course import CONFIG, Course, CourseError
+from autograder.course import Course
 from autograder.formats import require_graded
 from autograder.formats.rows import Row, remarks, rows
 from autograder.names import clean
@@ -110,7 +110,7 @@ def autograder_zip(course: Course, name: str) -> bytes:
     files: dict[str, bytes] = {}
     for script, text in scripts(course.root, name).items():
         files[script] = text.encode()
-    for path in course_files(course, name):
+    for path in course.files(name):
         files[f"course/{path.relative_to(course.root).as_posix()}"] = path.read_bytes()
     with tempfile.TemporaryDirectory(prefix="wheel-") as folder:
         wheel = build_wheel(Path(folder))
@@ -139,18 +139,6 @@ def scripts(root: Path, week: str) -> dict[str, str]:
 def template(script: str, week: str) -> str:
     """One of our scripts, for a week."""
     return environment().get_template(f"ci/gradescope/{script}.j2").render(week=week)
-
-
-def course_files(course: Course, name: str) -> list[Path]:
-    """What grading one week needs of a course: seed, references, checks, known answers, cached examples."""
-    root = course.root
-    folders = ("reference_impl", f"assignments/{name}", f"solutions/{name}", f".autograder/{name}")
-    found = [root / CONFIG]
-    for folder in folders:
-        found += sorted(p for p in (root / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    if not any(p.suffix == ".py" and p.parent.name == "reference_impl" for p in found):
-        raise CourseError(f"there is nothing in {root / 'reference_impl'}: grading needs the references")
-    return found
 
 
 def requirements(wheel: str = "") -> str:
