@@ -47,7 +47,9 @@ def weeks(course: Course, name: str) -> list[str]:
     return course.names if name == "all" else [course.resolve(name)]
 
 
-def confined(secrets: tuple[Path, ...], tier: str, require: bool, allow: bool) -> Level:
+def confined(
+    secrets: tuple[Path, ...], tier: str, require: bool, allow: bool, elsewhere: Level | None = None
+) -> Level:
     """The best level that this machine has; says what is missing, and refuses where it is too little.
 
     Args:
@@ -55,11 +57,12 @@ def confined(secrets: tuple[Path, ...], tier: str, require: bool, allow: bool) -
         tier: whose checks are judged.
         require: refuse unless guests are boxed and sealed.
         allow: hidden checks even where guests can't be sealed.
+        elsewhere: the level that other machines have, where these grade.
     """
     from autograder.confinement import Level, levels
-    from autograder.guests import settle
+    from autograder.guests import Settled, settle
 
-    level, failures = settle(secrets)
+    level, failures = Settled(elsewhere, ()) if elsewhere else settle(secrets)
     missing = "".join(f"\n  {reason}" for reason in (*levels.lacking(level), *failures))
     if require and not level.at_least(Level("container", "uid")):
         raise click.UsageError(f"guests are not confined as required ({level}):{missing}")

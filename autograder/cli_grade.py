@@ -13,7 +13,9 @@ import click
 from autograder.cli_common import COURSE, FAULT, LOST, confined, exit_for, open_course
 
 if TYPE_CHECKING:
+    from autograder.cluster import Cluster
     from autograder.collect import Found
+    from autograder.course import Course
     from autograder.results import Report
 
 
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--jobs", type=click.IntRange(1), default=None, help="Judges at work. Default: one per processor."
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Grade on the workers of this Dask scheduler, such as tcp://10.0.0.1:8786 (docs: cluster).",
 )
 @click.option("--call-seconds", type=float, default=5.0, show_default=True, help="CPU limit of one call.")
 @click.option("--cell-seconds", type=float, default=60.0, show_default=True, help="CPU limit of one cell.")
@@ -49,6 +56,7 @@ def grade(
     out: Path | None,
     tier: str,
     jobs: int | None,
+    scheduler: str | None,
     call_seconds: float,
     cell_seconds: float,
     require_confinement: bool,
@@ -70,11 +78,16 @@ def grade(
     Example: autograder grade week07_vae submitted/ --out reports
              autograder grade week07_vae moodle.zip --out reports
              autograder grade week07_vae --course .
+             autograder grade week07_vae submitted/ --out reports --scheduler tcp://10.0.0.1:8786
     """
     import dataclasses
     import tempfile
 
     if not submissions:
+        if scheduler:
+            raise click.UsageError(
+                "--scheduler grades SUBMISSIONS into --out: name submitted/ of the nbgrader course"
+            )
         flags = (require_confinement, allow_unconfined)
         _grade_class(week, course, out, tier, jobs, only, exercise, force, *flags)
         return
@@ -108,26 +121,34 @@ def grade(
             raise click.UsageError(f"no submission of {name} by {plain(', '.join(sorted(lost)), 600)}")
         limits = dataclasses.replace(Limits(), call_cpu=call_seconds, cell_cpu=cell_seconds)
         old = _earlier(name, out)
-        level = confined(secret_files(found.root, name), tier, require_confinement, allow_unconfined)
-        reports = graded(
-            grade_all(
-                found.root,
-                name,
-                entries,
-                tier,
-                limits,
-                jobs=jobs or usual_jobs(len(entries)),
-                level=level,
-                old={} if force else old,
-                again=exercise,
-            ),
-            f"grading {name}",
-            len(entries),
-            out,
-        )
+        jobs = jobs or usual_jobs(len(entries))
+        policy = (tier, require_confinement, allow_unconfined)
+        secrets = secret_files(found.root, name)
+        cluster = _cluster(scheduler, found, name, tier, jobs) if scheduler else None
+        with cluster or contextlib.nullcontext():
+            level = confined(secrets, *policy, elsewhere=cluster.level() if cluster else None)
+            old = {} if force else old
+            coming = grade_all(
+                found.root, name, entries, tier, limits, jobs, level, old, exercise, workers=cluster
+            )
+            reports = graded(coming, f"grading {name}", len(entries), out)
     exit_for(reports)
     if handed_in.left_out:
         raise SystemExit(LOST)
+
+
+def _cluster(address: str, course: Course, week: str, tier: str, jobs: int) -> Cluster:
+    """Workers elsewhere, with the course and its examples on them."""
+    from autograder.grading import bench, prepare_all
+    from autograder.workers import Processes
+
+    try:
+        from autograder.cluster import Cluster
+    except ModuleNotFoundError as error:
+        raise click.UsageError(f"{error}: pip install 'genai-autograder[cluster]'") from None
+    with Processes(jobs) as here:
+        prepare_all(bench(course.root, week), course.root, tier, here)
+    return Cluster(address, course, week)
 
 
 def _earlier(week: str, out: Path) -> dict[str, Report]:

@@ -28,7 +28,7 @@ from autograder.results import CellProblem, ExerciseResult, Report
 from autograder.similarity import fingerprints
 from autograder.store import fingerprint, source_of
 from autograder.trials import LocalReplayer
-from autograder.workers import InProcess, Lost, Processes
+from autograder.workers import InProcess, Lost, Processes, Workers
 
 if TYPE_CHECKING:
     from autograder.collect import Entry
@@ -387,6 +387,7 @@ def grade_all(
     level: Level | None = None,
     old: Mapping[str, Report] | None = None,
     again: Collection[str] = (),
+    workers: Workers | None = None,
 ) -> Iterator[Report]:
     """Grade submissions, each in guests of its own; reports come as they are ready.
 
@@ -402,6 +403,7 @@ def grade_all(
         level: how guests are confined; the best that holds on this machine if left out.
         old: earlier reports by student; what of them still holds comes back as it is.
         again: exercises that are judged again in any case.
+        workers: who grades, instead of `jobs` processes; ready to begin.
     """
     from autograder.guests import Limits, settle
     from autograder.submissions import read_submission
@@ -428,9 +430,11 @@ def grade_all(
             yield Task(root, week, submission, tier, limits, level, kept[key])
 
     jobs = min(jobs, len(alike))
-    with Processes(jobs) if jobs > 1 else InProcess() as workers:
-        if jobs > 1:  # first the examples and tolerances, once for all judges, an exercise at a time
-            list(workers.each(prepare, [(root, week, name, tier) for name in ready.functions]))
+    with contextlib.ExitStack() as stack:
+        if workers is None:
+            workers = stack.enter_context(Processes(jobs) if jobs > 1 else InProcess())
+            if jobs > 1:
+                prepare_all(ready, root, tier, workers)
         for task, result in workers.each(grade_one, tasks()):
             if isinstance(result, Lost):
                 result = ungraded(ready, task.submission, level, tier, result.reason)
@@ -473,6 +477,11 @@ def engine_key() -> str:
         importlib.metadata.version("ipython"),
     )
     return fingerprint(source_of(sorted(Path(__file__).parent.rglob("*.py"))), *versions)
+
+
+def prepare_all(ready: Bench, root: Path, tier: str, workers: Workers) -> None:
+    """Put all examples and tolerances of a week into the course's cache, an exercise at a time."""
+    list(workers.each(prepare, [(root, ready.week.name, name, tier) for name in ready.functions]))
 
 
 def prepare(what: tuple[Path, str, str, str]) -> None:

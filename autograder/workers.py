@@ -8,13 +8,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 
@@ -32,28 +34,29 @@ class Lost:
     reason: str
 
 
-class Workers(Protocol):
-    """Processes that do tasks."""
+class Workers(AbstractContextManager["Workers"]):
+    """Who does tasks, until the end of the block that they are entered for."""
 
-    def each(self, function: Callable[[Any], T], tasks: Iterable[Any]) -> Iterator[tuple[Any, T | Lost]]:
-        """Each task with its result, as they come; tasks are taken from the iterable when one is free."""
-
-
-class InProcess:
-    """No processes: tasks are done here, one after another."""
-
-    def __enter__(self) -> InProcess:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    @abstractmethod
+    def each(self, function: Callable[[Any], T], tasks: Iterable[Any]) -> Iterator[tuple[Any, T | Lost]]:
+        """Each task with its result, as they come; tasks are taken from the iterable as they can be done."""
+
+
+class InProcess(Workers):
+    """No processes: tasks are done here, one after another."""
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """There is nothing to end."""
 
     def each(self, function: Callable[[Any], T], tasks: Iterable[Any]) -> Iterator[tuple[Any, T | Lost]]:
         for task in tasks:
             yield task, function(task)
 
 
-class Processes:
+class Processes(Workers):
     """A few processes, each with a judge of its own; they end with this object, or with this process."""
 
     def __init__(self, count: int) -> None:
@@ -61,9 +64,6 @@ class Processes:
         # submission called struct.py.
         os.environ["PYTHONSAFEPATH"] = "1"
         self._slots = [_process() for _ in range(count)]
-
-    def __enter__(self) -> Processes:
-        return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for slot in self._slots:
