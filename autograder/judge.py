@@ -15,7 +15,7 @@ from autograder.closeness import KINK_STEP, RUNS, Calibration, calibrate, record
 from autograder.comparisons import CheckFailed, Decider, Key, comparing
 from autograder.composition import Direct, Distorting, composed
 from autograder.corpus import Example, Source
-from autograder.course import Week
+from autograder.course import CourseError, Week
 from autograder.exercises import Check, Exercise, Solution
 from autograder.literals import script, shown, signatures_of
 from autograder.results import CheckResult, Counterexample, ExerciseResult
@@ -91,7 +91,13 @@ class Bench:
             examples = [Example(values, tuple(choices)) for values, choices in saved]
         saved = store.load(folder / f"{name}.tolerances", earned)
         if saved is None:
-            calibrations = self._calibrations(check, examples)
+            try:
+                calibrations = self._calibrations(check, examples)
+            except CheckFailed as failure:
+                raise CourseError(
+                    f"{self.week.name}: the reference of {check.exercise} fails the check {check.name}: "
+                    f"{failure}. One of the two is wrong"
+                ) from failure
             store.keep(folder / f"{name}.tolerances", earned, [c.to_list() for c in calibrations])
         else:
             calibrations = [Calibration.from_list(c) for c in saved]

@@ -15,6 +15,7 @@ from autograder import grading
 from autograder.cli import main
 from autograder.collect import Entry
 from autograder.confinement import Level
+from autograder.course import CourseError
 from autograder.grading import grade_all
 from autograder.guests import Limits, Zygote
 from autograder.results import Report
@@ -157,6 +158,14 @@ def test_identical_submissions_are_judged_once(grade: Grade, judged: list[str]) 
     judged.clear()
     assert grade(same, found) == {name: found[name] for name in same}
     assert judged == []
+
+
+def test_a_check_that_the_reference_fails_is_the_courses_fault(grade: Grade, course: Path) -> None:
+    hidden = course / "assignments" / WEEK / "hidden_checks.py"
+    hidden.write_text(hidden.read_text().replace("0 * x[0])", "0 * x[0] + 1)"))
+    message = "the reference of half_error fails the check vanishes_at_the_target: .*expected 1, got 0"
+    with pytest.raises(CourseError, match=message):
+        grade(CLASS)
 
 
 def test_the_command_goes_by_the_reports_it_has_written(small: Path, tmp_path: Path) -> None:
