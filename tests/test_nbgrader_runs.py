@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from autograder.confinement import Limits
 from autograder.guests import Zygote, ZygoteFailed
 from autograder.nbgrader.execute import GuestExecute, _insert
 from autograder.nbgrader.runs import TESTS, CodeCell, Job, Outcome, run
+from autograder.results import ExerciseResult
+from tests import small_course
 from tests.conftest import ROOT
 
 TEST = "assert double(2) == 4\nassert double(5) == 10"
@@ -254,6 +257,38 @@ def test_a_fault_of_the_judge_leaves_the_cell_ungraded(
     monkeypatch.setattr(ready, "judge_exercise", fail)
     outcome = _checked(clean_zygote, REPARAMETERIZE)
     assert "the judge stumbled" in outcome.faults[1]
+
+
+def test_of_an_earlier_outcome_is_kept_what_holds(
+    clean_zygote: Zygote, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = grading.bench(small, small_course.WEEK)
+    cells = (CodeCell(small_course.SUMMED + small_course.HALF, "a"), CodeCell("", "b", "half_error", 4))
+    job = Job("ada", "w", "w", cells, root=str(small), week=small_course.WEEK)
+    judged: list[str] = []
+    real = ready.judge_exercise
+
+    def spy(name: str, *arguments: object) -> ExerciseResult:
+        judged.append(name)
+        return real(name, *arguments)
+
+    monkeypatch.setattr(ready, "judge_exercise", spy)
+    first = run(job, clean_zygote, ready)
+    assert set(judged) == {"squared_error", "half_error"} and first.report is not None
+    judged.clear()
+    again = run(job, clean_zygote, ready, first)
+    assert judged == [] and again.outputs == first.outputs
+    run(job, clean_zygote, ready, first, ["half_error"])
+    assert set(judged) == {"half_error"}
+    judged.clear()
+    stale = dataclasses.replace(first.report.exercises[1], key="of other checks")
+    report = dataclasses.replace(first.report, exercises=[first.report.exercises[0], stale])
+    assert run(job, clean_zygote, ready, dataclasses.replace(first, report=report)).outputs == first.outputs
+    assert set(judged) == {"half_error"}
+    judged.clear()
+    other = dataclasses.replace(job, cells=(CodeCell(small_course.HALF, "a"), *cells[1:]))
+    run(other, clean_zygote, ready, first)
+    assert set(judged) == {"squared_error", "half_error"}
 
 
 def test_the_preprocessor_works_alone_on_any_notebook() -> None:
