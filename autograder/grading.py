@@ -16,16 +16,16 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from autograder import __version__, forbidden
+from autograder import __version__, forbidden, needed
 from autograder.course import CONFIG, Course, checks_key
 from autograder.exercises import Exercise
 from autograder.judge import Bench
 from autograder.pages import plain
-from autograder.results import CellProblem, ExerciseResult, Report
+from autograder.results import PASSED, CellProblem, ExerciseResult, Report
 from autograder.similarity import fingerprints
 from autograder.trials import LocalReplayer
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from autograder.guests import Limits, Zygote
     from autograder.replay import Sitting
     from autograder.submissions import Submission
+
+Execute = Literal["needed", "all"]
 
 TIERS_UP_TO = {"public": ("public",), "hidden": ("public", "hidden")}
 
@@ -90,6 +92,7 @@ def grade_submission(
     progress: Callable[[str], None] = lambda exercise: None,
     staged: Staged | None = None,
     kept: Mapping[str, ExerciseResult] | None = None,
+    execute: Execute = "needed",
 ) -> Report:
     """Run one submission's notebook in guests and judge its functions. Never raises: a fault is a report too.
 
@@ -102,6 +105,8 @@ def grade_submission(
         progress: told each exercise's name before it is judged.
         staged: a sitting to use, which stays open; by default one is made of the submission's cells.
         kept: results of exercises that still hold, by name: these are not judged again.
+        execute: "all" to run every cell; "needed" to run first only what the functions depend on, and every
+            cell before a mark is lost. A staged sitting is used as it is.
     """
     report = _empty_report(ready, submission, zygote.level, tier)  # prepares what all submissions share
     begun = time.perf_counter()
@@ -109,7 +114,7 @@ def grade_submission(
         report.status = "unreadable"
         report.problems = list(submission.problems)
         return report
-    examined = examination(ready, submission, zygote, tier, limits, staged, kept)
+    examined = examination(ready, submission, zygote, tier, limits, staged, kept, execute)
     try:
         examined.sitting.guest()
         report.times["notebook"] = round(time.perf_counter() - begun, 3)
@@ -122,6 +127,7 @@ def grade_submission(
         for result in report.exercises:
             result.code = codes.get(result.name, "") if result.status != "untouched" else ""
         report.cells = cell_problems(examined.sitting, examined.places)
+        report.executed = examined.executed
     except Exception as error:
         _fault(report, error)
     finally:
@@ -131,7 +137,7 @@ def grade_submission(
         report.status = "fault"
     report.score = sum(e.score for e in report.exercises)
     report.times["total"] = round(time.perf_counter() - begun, 3)
-    report.times["guest_cpu"] = round(examined.sitting.cpu_seconds, 3)
+    report.times["guest_cpu"] = round(examined.cpu_seconds, 3)
     return report
 
 
@@ -147,21 +153,55 @@ WRONG = ("failed", "partial")
 
 @dataclass
 class Examination:
-    """A submission judged an exercise at a time; `places` says where its cells stand in the sitting."""
+    """A submission judged an exercise at a time; `places` says where its cells stand in the sitting.
+
+    If there is a `whole` sitting, then `sitting` runs only what is needed, and `whole` takes its place before
+    a mark is lost.
+    """
 
     ready: Bench
     submission: Submission
     sitting: Sitting
     places: Sequence[int]
     tiers: tuple[str, ...]
+    whole: Sitting | None = None
     _judged: dict[str, ExerciseResult] = field(default_factory=dict)
+    _cpu_before: float = 0.0
+
+    @property
+    def executed(self) -> Execute:
+        """Which of the cells' statements have been run."""
+        return "needed" if self.whole else "all"
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time of all guests that have ended."""
+        return self._cpu_before + self.sitting.cpu_seconds
 
     def judged(self, name: str) -> ExerciseResult:
         """What comes out against the references alone."""
         if name not in self._judged:
+            if self.whole and self._stumbles():
+                self._begin_again(self.whole)
             self.sitting.begin()
-            self._judged[name] = self.ready.judge_exercise(name, self.sitting, self.tiers)
+            result = self.ready.judge_exercise(name, self.sitting, self.tiers, shrink=not self.whole)
+            if self.whole and any(check.verdict != PASSED for check in result.checks):
+                self._begin_again(self.whole)
+                return self.judged(name)
+            self._judged[name] = result
         return self._judged[name]
+
+    def _stumbles(self) -> bool:
+        """A cell does not run to its end, which may be for what was left out."""
+        self.sitting.guest()
+        return any(problem.name != "Refused" for problem in cell_problems(self.sitting, self.places))
+
+    def _begin_again(self, whole: Sitting) -> None:
+        """Run all cells, and judge what has been judged once more when it is asked for."""
+        self.sitting.close()
+        self._cpu_before = self.sitting.cpu_seconds
+        self.sitting, self.whole = whole, None
+        self._judged.clear()
 
     def result(self, name: str) -> ExerciseResult:
         """What counts: judged again if it calls the student's own wrong answers to earlier exercises."""
@@ -192,14 +232,24 @@ def examination(
     limits: Limits | None = None,
     staged: Staged | None = None,
     kept: Mapping[str, ExerciseResult] | None = None,
+    execute: Execute = "needed",
 ) -> Examination:
     """An examination of what `grade_submission` takes; the caller closes its sitting if it is not staged."""
     from autograder.replay import Sitting
 
-    if staged is None:
-        cells = [{"source": c.source, "id": c.id} for c in submission.code]
-        staged = Staged(Sitting(zygote, cells, limits or zygote.limits), range(len(cells)))
-    return Examination(ready, submission, staged.sitting, staged.places, TIERS_UP_TO[tier], dict(kept or {}))
+    def sitting(sources: Sequence[str]) -> Sitting:
+        cells = [{"source": s, "id": c.id} for s, c in zip(sources, submission.code, strict=True)]
+        return Sitting(zygote, cells, limits or zygote.limits)
+
+    tiers, judged = TIERS_UP_TO[tier], dict(kept or {})
+    if staged is not None:
+        return Examination(ready, submission, staged.sitting, staged.places, tiers, _judged=judged)
+    sources = [c.source for c in submission.code]
+    less = needed.cut(sources, ready.functions) if execute == "needed" else None
+    whole = sitting(sources)
+    if less is None or less == sources:
+        return Examination(ready, submission, whole, range(len(sources)), tiers, _judged=judged)
+    return Examination(ready, submission, sitting(less), range(len(sources)), tiers, whole, judged)
 
 
 def _fault(report: Report, error: Exception) -> None:
@@ -317,7 +367,13 @@ def _defined(source: str) -> list[str]:
 
 
 def grade_entry(
-    root: Path, week: str, entry: Entry, tier: str, limits: Limits | None, level: Level
+    root: Path,
+    week: str,
+    entry: Entry,
+    tier: str,
+    limits: Limits | None,
+    level: Level,
+    execute: Execute = "needed",
 ) -> Report:
     """Grade one submission with this process' own bench and zygote: the job of a worker."""
     from autograder.guests import ZygoteFailed
@@ -329,7 +385,7 @@ def grade_entry(
         zygote = own_zygote(level, secret_files(root, week))
     except ZygoteFailed as error:
         return ungraded(ready, submission, level, tier, error)
-    return grade_submission(ready, submission, zygote, tier, limits)
+    return grade_submission(ready, submission, zygote, tier, limits, execute=execute)
 
 
 @lru_cache(maxsize=1)
@@ -362,6 +418,7 @@ def grade_all(
     limits: Limits | None = None,
     jobs: int = 1,
     level: Level | None = None,
+    execute: Execute = "needed",
 ) -> Iterator[Report]:
     """Grade submissions, each in guests of its own; reports come as they are ready.
 
@@ -373,13 +430,14 @@ def grade_all(
         limits: of each guest.
         jobs: how many judges, each a process with a zygote.
         level: how guests are confined; the best that holds on this machine if left out.
+        execute: as for `grade_submission`.
     """
     from autograder.guests import settle
 
     level = level or settle(secret_files(root, week)).level
     if jobs <= 1 or len(submissions) <= 1:
         for entry in submissions:
-            yield grade_entry(root, week, entry, tier, limits, level)
+            yield grade_entry(root, week, entry, tier, limits, level, execute)
         return
     # Or else a worker would import what it starts with from the working directory, where there may be a
     # submission called struct.py.
@@ -391,7 +449,8 @@ def grade_all(
         # First the examples and tolerances, once for all judges, an exercise at a time.
         names = [e.name for e in bench(root, week).week.exercises]
         list(pool.map(prepare, *zip(*((root, week, name, tier) for name in names), strict=True)))
-        futures = [pool.submit(grade_entry, root, week, entry, tier, limits, level) for entry in submissions]
+        how = (tier, limits, level, execute)
+        futures = [pool.submit(grade_entry, root, week, entry, *how) for entry in submissions]
         for future in as_completed(futures):
             yield future.result()
 
