@@ -10,12 +10,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autograder import __version__, cli_ci, cli_quality, cli_regrade
-from autograder.cli_common import COURSE, FAULT, LOST, REVEAL, confined, exit_for, open_course, weeks
+from autograder.cli_common import (
+    COURSE,
+    EXECUTE,
+    FAULT,
+    LOST,
+    REVEAL,
+    confined,
+    exit_for,
+    open_course,
+    weeks,
+)
 
 if TYPE_CHECKING:
     from autograder.collect import Entry, Found
     from autograder.confinement import Level
     from autograder.course import Course
+    from autograder.grading import Execute
     from autograder.guests import Limits
     from autograder.results import Report
 
@@ -119,7 +130,8 @@ def release(week: str, to: Path, course: Path | None) -> None:
 @click.option(
     "--checks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Default: beside NOTEBOOK."
 )
-def check(notebook: Path, checks: Path | None) -> None:
+@EXECUTE
+def check(notebook: Path, checks: Path | None, execute: Execute) -> None:
     """For students: run NOTEBOOK from the top in a fresh process and do its public checks.
 
     Exit code 0 if all pass, 1 if points are lost.
@@ -153,7 +165,7 @@ def check(notebook: Path, checks: Path | None) -> None:
         raise click.UsageError(str(error)) from None
     submission = read_submission(notebook, bench.week.name)
     with Zygote() as zygote:
-        report = grade_submission(bench, submission, zygote, "public")
+        report = grade_submission(bench, submission, zygote, "public", execute=execute)
     show(report, Console())
     exit_for([report])
 
@@ -174,6 +186,7 @@ def check(notebook: Path, checks: Path | None) -> None:
 )
 @click.option("--call-seconds", type=float, default=5.0, show_default=True, help="CPU limit of one call.")
 @click.option("--cell-seconds", type=float, default=60.0, show_default=True, help="CPU limit of one cell.")
+@EXECUTE
 @click.option("--require-confinement", is_flag=True, help="Refuse unless guests are boxed and sealed.")
 @click.option(
     "--allow-unconfined",
@@ -196,6 +209,7 @@ def grade(
     jobs: int | None,
     call_seconds: float,
     cell_seconds: float,
+    execute: Execute,
     require_confinement: bool,
     allow_unconfined: bool,
     only: tuple[str, ...],
@@ -209,7 +223,8 @@ def grade(
     graded. Exit code 1 if points were lost or anything was left out, 3 for a fault of ours.
 
     Without SUBMISSIONS it grades what is in submitted/ of an nbgrader course, as `nbgrader autograde` does,
-    but in parallel, and only what has changed; limits are those of nbgrader_config.py.
+    but in parallel, and only what has changed; limits are those of nbgrader_config.py, and all cells are run,
+    as nbgrader shows their outputs.
 
     \b
     Example: autograder grade week07_vae submitted/ --out reports
@@ -254,7 +269,7 @@ def grade(
         limits = dataclasses.replace(Limits(), call_cpu=call_seconds, cell_cpu=cell_seconds)
         _only_of(name, out)
         level = confined(secret_files(found.root, name), tier, require_confinement, allow_unconfined)
-        reports = _grade(found, name, handed_in.entries, out, tier, limits, jobs, level)
+        reports = _grade(found, name, handed_in.entries, out, tier, limits, jobs, level, execute)
     exit_for(reports)
     if handed_in.left_out:
         raise SystemExit(LOST)
@@ -383,6 +398,7 @@ def _grade(
     limits: Limits,
     jobs: int | None,
     level: Level,
+    execute: Execute = "needed",
 ) -> list[Report]:
     """Grade with a progress bar and write the reports as they come."""
     import os
@@ -397,7 +413,7 @@ def _grade(
     reports = []
     jobs = jobs or min(os.cpu_count() or 1, 1 + len(students) // 4)
     with _progress(f"grading {week}", len(students)) as advance:
-        for report in grade_all(course.root, week, students, tier, limits, jobs, level):
+        for report in grade_all(course.root, week, students, tier, limits, jobs, level, execute):
             store.write_text(out / f"{report.student}.json", report.to_json())
             advance(report.student)
             reports.append(report)
