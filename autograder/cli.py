@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autograder import __version__, cli_ci, cli_grade, cli_quality, cli_regrade
-from autograder.cli_common import COURSE, FAULT, LOST, REVEAL, confined, exit_for, open_course, weeks
+from autograder.cli_common import (
+    COURSE,
+    EXECUTE,
+    FAULT,
+    LOST,
+    REVEAL,
+    confined,
+    exit_for,
+    open_course,
+    weeks,
+)
 
 if TYPE_CHECKING:
-    pass
+    from autograder.grading import Execute
 
 
 class _Commands(click.Group):
@@ -113,7 +123,8 @@ def release(week: str, to: Path, course: Path | None) -> None:
 @click.option(
     "--checks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Default: beside NOTEBOOK."
 )
-def check(notebook: Path, checks: Path | None) -> None:
+@EXECUTE
+def check(notebook: Path, checks: Path | None, execute: Execute) -> None:
     """For students: run NOTEBOOK from the top in a fresh process and do its public checks.
 
     Exit code 0 if all pass, 1 if points are lost.
@@ -147,7 +158,7 @@ def check(notebook: Path, checks: Path | None) -> None:
         raise click.UsageError(str(error)) from None
     submission = read_submission(notebook, bench.week.name)
     with Zygote() as zygote:
-        report = grade_submission(bench, submission, zygote, "public")
+        report = grade_submission(bench, submission, zygote, "public", execute=execute)
     show(report, Console())
     exit_for([report])
 

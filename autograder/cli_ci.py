@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autograder.cli_common import COURSE, FAULT, REVEAL, confined, exit_for, open_course
+from autograder.cli_common import COURSE, EXECUTE, FAULT, REVEAL, confined, exit_for, open_course
 
 if TYPE_CHECKING:
     from autograder.course import Course
+    from autograder.grading import Execute
     from autograder.results import Report
 
 VISIBILITY = click.option(
@@ -60,6 +61,7 @@ VISIBILITY = click.option(
 )
 @REVEAL
 @VISIBILITY
+@EXECUTE
 @click.option("--require-confinement", is_flag=True, help="Refuse unless guests are boxed and sealed.")
 @click.option("--allow-unconfined", is_flag=True, help="Do hidden checks even where guests can't be sealed.")
 @COURSE
@@ -73,6 +75,7 @@ def ci(
     formats: tuple[str, ...],
     reveal: str,
     hidden_tests: str,
+    execute: Execute,
     require_confinement: bool,
     allow_unconfined: bool,
     course: Path | None,
@@ -115,9 +118,9 @@ def ci(
         student = student or _student(wanted, advisory)
         if found is not None:
             flags = (require_confinement, allow_unconfined)
-            report, path = _by_course(found, week, notebook, tier or "hidden", student, flags)
+            report, path = _by_course(found, week, notebook, tier or "hidden", student, flags, execute)
         else:
-            report, path = _by_checks(week, notebook, checks, student)
+            report, path = _by_checks(week, notebook, checks, student, execute)
         show(revealed(report, reveal), Console(width=None if sys.stdout.isatty() else 110))
         if advisory:
             click.echo(f"\n{ADVISORY}")
@@ -174,6 +177,7 @@ def _by_course(
     tier: str,
     student: str | None,
     flags: tuple[bool, bool],
+    execute: Execute,
 ) -> tuple[Report, Path]:
     """Grade with the references; the submission is Gradescope's, or lies around the working directory."""
     from autograder import ci as work
@@ -189,12 +193,12 @@ def _by_course(
         notebook = work.find_notebook(handed_in if handed_in.is_dir() else Path.cwd(), name)
     level = confined(secret_files(course.root, name), tier, *flags)
     entry = Entry(student or student_of(notebook, name), notebook)
-    (report,) = grade_all(course.root, name, [entry], tier, level=level)
+    (report,) = grade_all(course.root, name, [entry], tier, level=level, execute=execute)
     return report, notebook
 
 
 def _by_checks(
-    week: str, notebook: Path | None, checks: Path | None, student: str | None
+    week: str, notebook: Path | None, checks: Path | None, student: str | None, execute: Execute
 ) -> tuple[Report, Path]:
     """Do the public checks, with what students have."""
     from autograder import ci as work
@@ -230,7 +234,7 @@ def _by_checks(
     submission = read_submission(path, bench.week.name, student)
     try:
         with Zygote() as zygote:
-            return grade_submission(bench, submission, zygote, "public"), path
+            return grade_submission(bench, submission, zygote, "public", execute=execute), path
     except ZygoteFailed as error:
         return ungraded(bench, submission, Level("none", "none"), "public", str(error)), path
 

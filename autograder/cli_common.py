@@ -23,6 +23,13 @@ COURSE = click.option(
     default=None,
     help="The course folder. Default: the one around the working directory.",
 )
+EXECUTE = click.option(
+    "--execute",
+    type=click.Choice(["needed", "all"]),
+    default="needed",
+    show_default=True,
+    help="all: run every cell. needed: only what the functions depend on, and all before a point is lost.",
+)
 REVEAL = click.option(
     "--reveal",
     type=click.Choice(LEVELS),

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autograder.cli_common import COURSE, FAULT, LOST, confined, exit_for, open_course
+from autograder.cli_common import COURSE, EXECUTE, FAULT, LOST, confined, exit_for, open_course
 
 if TYPE_CHECKING:
     from autograder.cluster import Cluster
     from autograder.collect import Found
     from autograder.course import Course
+    from autograder.grading import Execute
     from autograder.results import Report
 
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 )
 @click.option("--call-seconds", type=float, default=5.0, show_default=True, help="CPU limit of one call.")
 @click.option("--cell-seconds", type=float, default=60.0, show_default=True, help="CPU limit of one cell.")
+@EXECUTE
 @click.option("--require-confinement", is_flag=True, help="Refuse unless guests are boxed and sealed.")
 @click.option(
     "--allow-unconfined",
@@ -59,6 +61,7 @@ def grade(
     scheduler: str | None,
     call_seconds: float,
     cell_seconds: float,
+    execute: Execute,
     require_confinement: bool,
     allow_unconfined: bool,
     only: tuple[str, ...],
@@ -72,7 +75,8 @@ def grade(
     graded. Exit code 1 if points were lost or anything was left out, 3 for a fault of ours.
 
     Without SUBMISSIONS it grades what is in submitted/ of an nbgrader course, as `nbgrader autograde` does,
-    but in parallel, and only what has changed; limits are those of nbgrader_config.py.
+    but in parallel, and only what has changed; limits are those of nbgrader_config.py, and all cells are run,
+    as nbgrader shows their outputs.
 
     \b
     Example: autograder grade week07_vae submitted/ --out reports
@@ -129,7 +133,7 @@ def grade(
             level = confined(secrets, *policy, elsewhere=cluster.level() if cluster else None)
             old = {} if force else old
             coming = grade_all(
-                found.root, name, entries, tier, limits, jobs, level, old, exercise, workers=cluster
+                found.root, name, entries, tier, limits, jobs, level, execute, old, exercise, cluster
             )
             reports = graded(coming, f"grading {name}", len(entries), out)
     exit_for(reports)

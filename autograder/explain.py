@@ -193,7 +193,7 @@ def replayed(
     before = exercise_of(report, exercise)
     tier = "hidden" if "hidden" in report.tiers and ready.can_shrink else "public"
     with Zygote(level=level, secrets=secrets) as zygote, bounded_memory():
-        examined = examination(ready, submission, zygote, tier)
+        examined = examination(ready, submission, zygote, tier, execute="all")
         try:
             now = examined.result(exercise)
             lines = list(_again(before, now))

@@ -15,16 +15,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from autograder import __version__, forbidden
+from autograder import __version__, forbidden, needed
 from autograder.course import CONFIG, Course, checks_key
 from autograder.exercises import Exercise
 from autograder.judge import Bench
 from autograder.pages import plain
-from autograder.results import CellProblem, ExerciseResult, Report
+from autograder.results import PASSED, CellProblem, ExerciseResult, Report
 from autograder.similarity import fingerprints
 from autograder.store import fingerprint, source_of
 from autograder.trials import LocalReplayer
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from autograder.guests import Limits, Zygote
     from autograder.replay import Sitting
     from autograder.submissions import Submission
+
+Execute = Literal["needed", "all"]
 
 TIERS_UP_TO = {"public": ("public",), "hidden": ("public", "hidden")}
 
@@ -91,6 +93,7 @@ def grade_submission(
     progress: Callable[[str], None] = lambda exercise: None,
     staged: Staged | None = None,
     kept: Mapping[str, ExerciseResult] | None = None,
+    execute: Execute = "needed",
 ) -> Report:
     """Run one submission's notebook in guests and judge its functions. Never raises: a fault is a report too.
 
@@ -103,15 +106,18 @@ def grade_submission(
         progress: told each exercise's name before it is judged.
         staged: a sitting to use, which stays open; by default one is made of the submission's cells.
         kept: results of exercises that still hold, by name: these are not judged again.
+        execute: "all" to run every cell; "needed" to run first only what the functions depend on, and every
+            cell before a mark is lost. A staged sitting is used as it is.
     """
     # Prepares what all submissions share.
-    report = _empty_report(ready, submission, zygote.level, tier, limits or zygote.limits)
+    how = (limits or zygote.limits, execute if staged is None else "all")
+    report = _empty_report(ready, submission, zygote.level, tier, how)
     begun = time.perf_counter()
     if submission.problems:
         report.status = "unreadable"
         report.problems = list(submission.problems)
         return report
-    examined = examination(ready, submission, zygote, tier, limits, staged, kept)
+    examined = examination(ready, submission, zygote, tier, limits, staged, kept, execute)
     try:
         examined.sitting.guest()
         report.times["notebook"] = round(time.perf_counter() - begun, 3)
@@ -125,6 +131,7 @@ def grade_submission(
             result.code = codes.get(result.name, "") if result.status != "untouched" else ""
             result.key = _key(ready, result.name)
         report.cells = cell_problems(examined.sitting, examined.places)
+        report.executed = examined.executed
     except Exception as error:
         _fault(report, f"{type(error).__name__}: {error}")
     finally:
@@ -134,7 +141,7 @@ def grade_submission(
         report.status = "fault"
     report.score = sum(e.score for e in report.exercises)
     report.times["total"] = round(time.perf_counter() - begun, 3)
-    report.times["guest_cpu"] = round(examined.sitting.cpu_seconds, 3)
+    report.times["guest_cpu"] = round(examined.cpu_seconds, 3)
     return report
 
 
@@ -150,7 +157,11 @@ WRONG = ("failed", "partial")
 
 @dataclass
 class Examination:
-    """A submission judged an exercise at a time; `places` says where its cells stand in the sitting."""
+    """A submission judged an exercise at a time; `places` says where its cells stand in the sitting.
+
+    If there is a `whole` sitting, then `sitting` runs only what is needed, and `whole` takes its place before
+    a mark is lost.
+    """
 
     ready: Bench
     submission: Submission
@@ -158,16 +169,46 @@ class Examination:
     places: Sequence[int]
     tiers: tuple[str, ...]
     kept: Mapping[str, ExerciseResult]  # results that still hold
+    whole: Sitting | None = None
     _judged: dict[str, ExerciseResult] = field(default_factory=dict)
+    _cpu_before: float = 0.0
+
+    @property
+    def executed(self) -> Execute:
+        """Which of the cells' statements have been run."""
+        return "needed" if self.whole else "all"
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time of all guests that have ended."""
+        return self._cpu_before + self.sitting.cpu_seconds
 
     def judged(self, name: str) -> ExerciseResult:
         """What comes out against the references alone."""
         if name in self.kept:
             return self.kept[name]
         if name not in self._judged:
+            if self.whole and self._stumbles():
+                self._begin_again(self.whole)
             self.sitting.begin()
-            self._judged[name] = self.ready.judge_exercise(name, self.sitting, self.tiers)
+            result = self.ready.judge_exercise(name, self.sitting, self.tiers, shrink=not self.whole)
+            if self.whole and any(check.verdict != PASSED for check in result.checks):
+                self._begin_again(self.whole)
+                return self.judged(name)
+            self._judged[name] = result
         return self._judged[name]
+
+    def _stumbles(self) -> bool:
+        """A cell does not run to its end, which may be for what was left out."""
+        self.sitting.guest()
+        return any(problem.name != "Refused" for problem in cell_problems(self.sitting, self.places))
+
+    def _begin_again(self, whole: Sitting) -> None:
+        """Run all cells, and judge what has been judged once more when it is asked for."""
+        self.sitting.close()
+        self._cpu_before = self.sitting.cpu_seconds
+        self.sitting, self.whole = whole, None
+        self._judged.clear()
 
     def result(self, name: str) -> ExerciseResult:
         """What counts: judged again if it calls the student's own wrong answers to earlier exercises."""
@@ -200,14 +241,24 @@ def examination(
     limits: Limits | None = None,
     staged: Staged | None = None,
     kept: Mapping[str, ExerciseResult] | None = None,
+    execute: Execute = "needed",
 ) -> Examination:
     """An examination of what `grade_submission` takes; the caller closes its sitting if it is not staged."""
     from autograder.replay import Sitting
 
-    if staged is None:
-        cells = [{"source": c.source, "id": c.id} for c in submission.code]
-        staged = Staged(Sitting(zygote, cells, limits or zygote.limits), range(len(cells)))
-    return Examination(ready, submission, staged.sitting, staged.places, TIERS_UP_TO[tier], dict(kept or {}))
+    def sitting(sources: Sequence[str]) -> Sitting:
+        cells = [{"source": s, "id": c.id} for s, c in zip(sources, submission.code, strict=True)]
+        return Sitting(zygote, cells, limits or zygote.limits)
+
+    tiers, kept = TIERS_UP_TO[tier], kept or {}
+    if staged is not None:
+        return Examination(ready, submission, staged.sitting, staged.places, tiers, kept)
+    sources = [c.source for c in submission.code]
+    less = needed.cut(sources, ready.functions) if execute == "needed" else None
+    whole = sitting(sources)
+    if less is None or less == sources:
+        return Examination(ready, submission, whole, range(len(sources)), tiers, kept)
+    return Examination(ready, submission, sitting(less), range(len(sources)), tiers, kept, whole)
 
 
 def _fault(report: Report, reason: str) -> None:
@@ -216,7 +267,7 @@ def _fault(report: Report, reason: str) -> None:
 
 
 def _empty_report(
-    ready: Bench, submission: Submission, level: Level, tier: str, limits: Limits | None = None
+    ready: Bench, submission: Submission, level: Level, tier: str, how: tuple[Limits, Execute] | None = None
 ) -> Report:
     week, tiers = ready.week, TIERS_UP_TO[tier]
     exercises = [
@@ -235,7 +286,7 @@ def _empty_report(
         confinement={"box": level.box, "seal": level.seal},
         corpus=ready.corpus_id(tiers),
         versions=versions(ready),
-        key=submission_key(submission, tier, limits, level) if limits else "",
+        key=submission_key(submission, tier, how[0], level, how[1]) if how else "",
     )
 
 
@@ -338,6 +389,7 @@ class Task:
     tier: str = "hidden"
     limits: Limits | None = None
     level: Level | None = None
+    execute: Execute = "needed"
     kept: Mapping[str, ExerciseResult] | None = None
 
 
@@ -352,7 +404,9 @@ def grade_one(task: Task) -> Report:
         zygote = own_zygote(level, secrets)
     except ZygoteFailed as error:
         return ungraded(ready, task.submission, level, task.tier, f"{type(error).__name__}: {error}")
-    return grade_submission(ready, task.submission, zygote, task.tier, task.limits, kept=task.kept)
+    return grade_submission(
+        ready, task.submission, zygote, task.tier, task.limits, kept=task.kept, execute=task.execute
+    )
 
 
 @lru_cache(maxsize=1)
@@ -385,6 +439,7 @@ def grade_all(
     limits: Limits | None = None,
     jobs: int = 1,
     level: Level | None = None,
+    execute: Execute = "needed",
     old: Mapping[str, Report] | None = None,
     again: Collection[str] = (),
     workers: Workers | None = None,
@@ -401,6 +456,7 @@ def grade_all(
         limits: of each guest.
         jobs: how many judges, each a process with a zygote.
         level: how guests are confined; the best that holds on this machine if left out.
+        execute: as for `grade_submission`.
         old: earlier reports by student; what of them still holds comes back as it is.
         again: exercises that are judged again in any case.
         workers: who grades, instead of `jobs` processes; ready to begin.
@@ -415,7 +471,7 @@ def grade_all(
     kept: dict[str, dict[str, ExerciseResult]] = {}
     for entry in submissions:
         submission = read_submission(entry.path, week, entry.student, entry.problem)
-        key = submission_key(submission, tier, limits, level)
+        key = submission_key(submission, tier, limits, level, execute)
         report = (old or {}).get(entry.student)
         results = holding(ready, report, key, again)
         if report is not None and len(results) == len(ready.functions):
@@ -427,7 +483,7 @@ def grade_all(
     def tasks() -> Iterator[Task]:
         for key, (entry, *_) in alike.items():
             submission = read_submission(entry.path, week, entry.student, entry.problem)
-            yield Task(root, week, submission, tier, limits, level, kept[key])
+            yield Task(root, week, submission, tier, limits, level, execute, kept[key])
 
     jobs = min(jobs, len(alike))
     with contextlib.ExitStack() as stack:
@@ -439,15 +495,17 @@ def grade_all(
             if isinstance(result, Lost):
                 result = ungraded(ready, task.submission, level, tier, result.reason)
             yield result
-            for entry in alike[submission_key(task.submission, tier, limits, level)][1:]:
+            for entry in alike[submission_key(task.submission, tier, limits, level, execute)][1:]:
                 file = {**result.submission, "file": entry.path.name}
                 yield replace(result, student=entry.student, submission=file, times={})
 
 
-def submission_key(submission: Submission, tier: str, limits: Limits, level: Level) -> str:
+def submission_key(
+    submission: Submission, tier: str, limits: Limits, level: Level, execute: Execute = "all"
+) -> str:
     """A fingerprint of what decides about marks besides the course: the submission, how it is run, us."""
     cells = [asdict(cell) for cell in submission.code]
-    how = [tier, asdict(limits), level.box, level.seal]
+    how = [tier, asdict(limits), level.box, level.seal, execute]
     return fingerprint(json.dumps([cells, submission.problems, how]), engine_key())
 
 

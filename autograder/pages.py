@@ -352,6 +352,10 @@ def _lines(report: Report) -> Iterator[RenderableType]:
     for cell in report.cells:
         stopped = f"Code cell {cell.cell} did not run to its end: {plain(complaint(cell), 1000)}"
         yield Text.assemble(("✗ ", "red"), stopped)
+    if report.executed == "needed":
+        yield Text(
+            "Lesson cells were not run, as no function depends on them (--execute all runs them).", "dim"
+        )
     width = max((len(e.name) for e in report.exercises), default=0)
     for e in judged(report):
         kind = status(e)

@@ -85,6 +85,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
     cells: list[CellProblem] = field(default_factory=list)
     submission: dict[str, str] = field(default_factory=dict)  # file name and digest
+    executed: str = "all"  # the cells' statements, or "needed": those that the graded functions depend on
     tiers: list[str] = field(default_factory=list)
     confinement: dict[str, str] = field(default_factory=dict)  # box and seal
     corpus: str = ""

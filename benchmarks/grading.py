@@ -6,8 +6,9 @@ python benchmarks/grading.py [--week 7] [--copies 5] [--jobs 2]
 The submission is a week's solved notebook, lesson cells included. nbgrader gets the same notebook, but its
 check cells (one per exercise, as ours) make the calls that our public and hidden checks make on the recorded
 examples, and assert the recorded answers and gradients by torch.allclose. "without guests" runs cells and
-checks in this warm process: the least that a grader with these checks can take. The three take turns, so
-that what else the machine does is shared; the ratios are of each turn.
+checks in this warm process: the least that a grader with these checks can take. "without lesson cells" is our
+default: only what the functions depend on is run. The four take turns, so that what else the machine does is
+shared; the ratios are of each turn.
 Left out is what a class needs once: imports, examples and tolerances, our zygote, nbgrader's release.
 """
 
@@ -44,7 +45,7 @@ from traitlets.config import Config
 
 from autograder.collect import Entry
 from autograder.course import Course
-from autograder.grading import bench, grade_all, grade_submission
+from autograder.grading import Execute, bench, grade_all, grade_submission
 from autograder.guests import Zygote
 from autograder.judge import Bench
 from autograder.notebooks import build_source
@@ -103,10 +104,11 @@ def main(week: str, copies: int, jobs: int) -> None:
         points = sum(ready.week.max_points(e) for e in ready.functions)
         cells: list[float] = []
 
-        def ours(student: str) -> None:
-            report = grade_submission(ready, read_submission(file, name, student), zygote)
-            cells.append(report.times["notebook"])
-            if report.score != points or report.cells:
+        def ours(student: str, execute: Execute) -> None:
+            report = grade_submission(ready, read_submission(file, name, student), zygote, execute=execute)
+            if execute == "all":
+                cells.append(report.times["notebook"])
+            if (report.score, report.executed, report.cells) != (points, execute, []):
                 raise SystemExit(f"our grade is {report.score} of {points}: {report.problems} {report.cells}")
 
         def marks(student: str) -> float:
@@ -126,7 +128,8 @@ def main(week: str, copies: int, jobs: int) -> None:
         for i, student in enumerate(students):
             namespace: dict[str, Any] = {}
             turn = {
-                "ours": timed(lambda s=student: ours(s)),
+                "ours": timed(lambda s=student: ours(s, "all")),
+                "needed": timed(lambda s=student: ours(s, "needed")),
                 "nbgrader autograde": timed(lambda s=student: require(api.autograde(name, s))),
                 "cells": timed(lambda n=namespace: run_cells(n)),
                 "checks": timed(lambda n=namespace: check(n)),
@@ -147,7 +150,7 @@ def in_parallel(root: Path, name: str, notebook: NotebookNode, jobs: int, copies
         file = Path(folder) / f"{name}.ipynb"
         nbformat.write(notebook, file)
         submissions = [Entry(f"student{i}", file) for i in range(jobs * (copies + 1))]
-        ends = [time.perf_counter() for _ in grade_all(root, name, submissions, jobs=jobs)]
+        ends = [time.perf_counter() for _ in grade_all(root, name, submissions, jobs=jobs, execute="all")]
     each = (ends[-1] - ends[jobs - 1]) / (len(ends) - jobs)
     ratio = median(wall for wall, _ in times["nbgrader autograde"]) / each
     return f"ours in {jobs} processes: {each:.2f} s each; nbgrader (in one) takes {ratio:.2f} times as long"
@@ -159,6 +162,7 @@ def show(ready: Bench, level: str, times: dict[str, list[Seconds]], cells: float
     direct = [(a + c, b + d) for (a, b), (c, d) in zip(times["cells"], times["checks"], strict=True)]
     rows = {
         "ours, in a guest": times["ours"],
+        "ours, without lesson cells": times["needed"],
         "nbgrader autograde, plain asserts": times["nbgrader autograde"],
         "without guests": direct,
         "  of which the notebook's cells": times["cells"],
@@ -177,9 +181,11 @@ def show(ready: Bench, level: str, times: dict[str, list[Seconds]], cells: float
         pairs = list(zip(times["ours"], times["nbgrader autograde"], direct, strict=True))
         ratios = [stock[i] / ours[i] for ours, stock, _ in pairs]
         overhead = 1e3 * median(ours[i] - least[i] for ours, _, least in pairs)
+        shares = [less[i] / ours[i] for less, ours in zip(times["needed"], times["ours"], strict=True)]
         console.print(
             f"{clock}: nbgrader takes {median(ratios):.2f} times as long as ours ({min(ratios):.2f} to "
-            f"{max(ratios):.2f}); guests cost {overhead:.0f} ms per submission"
+            f"{max(ratios):.2f}); guests cost {overhead:.0f} ms per submission; without lesson cells "
+            f"ours takes {median(shares):.2f} of that ({min(shares):.2f} to {max(shares):.2f})"
         )
     examples = sum(len(ready.material(c).judged) for c in ready.week.checks)
     calls = sum(len(recorded(ready, e)) for e in ready.functions)

@@ -217,7 +217,7 @@ def hostile(text: str = HOSTILE) -> Report:
     exercises = [ExerciseResult(text, 0.0, 4.0, checks, s, text, [text]) for s in _STATUSES]
     return Report(
         text, text, text, 0.0, 24.0, exercises, "graded", [text], [CellProblem(1, text, text, text)],
-        {text: text}, [text], {text: text}, text, {text: text}, {text: 1.0},
+        {text: text}, text, [text], {text: text}, text, {text: text}, {text: 1.0},
     )  # fmt: skip
 
 
