@@ -130,7 +130,7 @@ def test_scores_are_written_as_people_do(value: float, expected: str) -> None:
     ("text", "where", "element"),
     [
         ("[0.0, -1.5]  # shape (2,)", "[1]", "-1.5"),
-        ('[[1.0, 2.0], [float("nan"), 4.0]]  # shape (2, 2)', "[1, 0]", 'float("nan")'),
+        ('[[1.0, 2.0], [float("nan"), 4.0]]  # shape (2, 2)', "[1, 0]", "nan"),
         ("(torch.tensor([1.0, 2.0]), torch.tensor([[3.0]]))", "[1][0, 0]", "3.0"),
         ("{'mu': torch.tensor([1.0, 7.0]), 'n': 3}", "['mu'][1]", "7.0"),
         ("[True, False]  # shape (2,)", "[1]", "False"),
@@ -139,7 +139,7 @@ def test_scores_are_written_as_people_do(value: float, expected: str) -> None:
 def test_the_first_difference_is_marked(text: str, where: str, element: str) -> None:
     html = str(pages.marked(text, where))
     assert html.replace("&#34;", '"').replace("&#39;", "'").count(f"<mark>{element}</mark>") == 1
-    assert Reader(html).text == " ".join(text.split())
+    assert Reader(html).text == " ".join(text.split()).replace('float("nan")', "nan")
 
 
 @pytest.mark.parametrize(

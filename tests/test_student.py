@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import random
 import re
@@ -318,6 +319,17 @@ def test_the_first_difference_is_marked_in_a_matrix_with_a_line_per_row() -> Non
         "a different value at [0][1]: expected 3, got 2", torch.tensor([1.0, 3.0]), got[0, 0], "[0][1]"
     )
     assert re.findall("<mark[^>]*>(.*?)</mark>", part) == ["3.0", "2.0"], "one of several outputs"
+
+
+def test_rows_stay_whole_and_matrices_without_room_stand_one_below_the_other() -> None:
+    widths = []
+    for columns in (2, 6):
+        got = torch.full((2, columns), math.pi)
+        got[1, 0] = math.nan
+        html = _shown("a different value at [1, 0]", torch.full((2, columns), math.pi), got, "[1, 0]")
+        assert html.count("white-space:pre\">[[") == 2 and ">nan</mark>" in html and "float(" not in html
+        widths += [float(w) for w in re.findall(r"flex:1 1 ([\d.]+)em", html)]
+    assert widths[0] == widths[1] == 16 and widths[2] == widths[3] > 27, "half of 54 em is the room for one"
 
 
 def test_what_can_not_be_seen_is_not_shown_side_by_side() -> None:
