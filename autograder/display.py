@@ -22,7 +22,11 @@ _PASSED, _LOST, _NOTHING = (
     ("✗", "not yet", "#c2410c"),
     ("·", "not begun", "#6b7280"),
 )
-_MARK = Markup('<mark style="background:rgba(240,130,40,.35);color:inherit;border-radius:3px">')
+# No <mark>: it has a colour of its own, which untrusted notebooks let nobody change.
+_MARK, _END = (
+    Markup('<strong style="background:rgba(240,130,40,.35);border-radius:3px">'),
+    Markup("</strong>"),
+)
 
 
 def _state(result: ExerciseResult) -> tuple[str, str, str]:
@@ -80,7 +84,7 @@ def exercise_html(result: ExerciseResult, score: tuple[float, float] | None = No
         rows = _by_rows(_marked(value, example.where if example else ""))
         values.append((title, plain(shape, 200), rows))
         longest = max(longest, *(len(row.striptags()) for row in rows.split("\n")))
-    if values and all("<mark" in value or "[" not in value for *_, value in values):
+    if values and all(_MARK in value or "[" not in value for *_, value in values):
         message = message.partition(": expected ")[0]  # the numbers are there to see
     return environment().get_template("check.html.j2").render(
         name=plain(result.name, 200),
@@ -105,7 +109,7 @@ def _marked(text: str, where: str) -> Markup:
     """A value with its first difference marked; where it is part of a structure, it may be shown alone."""
     whole = marked(text, where)
     found = whole if "<mark>" in whole else marked(text, where[where.rfind("[") :])
-    return found.replace(Markup("<mark>"), _MARK)
+    return found.replace(Markup("<mark>"), _MARK).replace(Markup("</mark>"), _END)
 
 
 def _by_rows(text: Markup) -> Markup:
