@@ -19,6 +19,7 @@ from rich.console import Console
 from autograder import dashboard, pages, templating
 from autograder.pages import plain
 from autograder.results import CheckResult, Counterexample, ExerciseResult, Report
+from tests.contrast import CONTRAST
 
 
 class Reader(HTMLParser):
@@ -545,38 +546,13 @@ def test_the_policy_stops_what_would_slip_through(browser: Any, folder: Path) ->
     page.close()
 
 
-# The least contrast of text with what is behind it, as WCAG 2 defines it, over all text on the page.
-CONTRAST = """() => {
-  const parse = c => { const v = c.match(/[\\d.]+/g).map(Number);
-    return {rgb: v.slice(0, 3), a: v[3] ?? 1}; };
-  const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-  const light = rgb => { const [r, g, b] = rgb.map(v => linear(v / 255));
-    return .2126 * r + .7152 * g + .0722 * b; };
-  const behind = e => { for (; e; e = e.parentElement) {
-      const c = parse(getComputedStyle(e).backgroundColor); if (c.a === 1) return c.rgb;
-      if (c.a !== 0) throw Error('half transparent: ' + e.className); }
-    throw Error('no background'); };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  let least = [99, ''], count = 0;
-  while (walker.nextNode()) {
-    const text = walker.currentNode.textContent.trim(), e = walker.currentNode.parentElement;
-    if (!text) continue;
-    const a = light(parse(getComputedStyle(e).color).rgb), b = light(behind(e));
-    const contrast = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-    count += 1;
-    if (contrast < least[0]) least = [contrast, text.slice(0, 80)];
-  }
-  return [...least, count];
-}"""
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_text_stands_out_in_both_schemes(browser: Any, folder: Path, name: str, scheme: str) -> None:
     page = browser.new_page(color_scheme=scheme)
     page.goto((folder / f"{name}.html").as_uri())
-    contrast, text, count = page.evaluate(CONTRAST)
+    contrast, text, count = page.locator("body").evaluate(CONTRAST)
     assert count > 5 and contrast >= 4.5, text
     dark = sum(map(int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))))
     assert (dark < 200) == (scheme == "dark")
