@@ -55,6 +55,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/closeness.py
 	$(BIN)/python benchmarks/grading.py
 	$(BIN)/python benchmarks/classroom.py
+	$(BIN)/python benchmarks/waiting.py page
+	$(BIN)/python benchmarks/waiting.py checks
 
 clean:
 	rm -rf .autograder demo-out build dist site

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autograder.pages import capital, inline, marked, number, plain, remark, sentence
+from autograder.pages import capital, inline, marked, number, plain, readable, remark, sentence
 from autograder.pictures import picture
 from autograder.results import FAILED, PASSED, CheckResult, ExerciseResult, Report
 from autograder.templating import environment
@@ -22,7 +22,11 @@ _PASSED, _LOST, _NOTHING = (
     ("✗", "not yet", "#c2410c"),
     ("·", "not begun", "#6b7280"),
 )
-_MARK = Markup('<mark style="background:rgba(240,130,40,.35);color:inherit;border-radius:3px">')
+# No <mark>: it has a colour of its own, which untrusted notebooks let nobody change.
+_MARK, _END = (
+    Markup('<strong style="background:rgba(240,130,40,.35);border-radius:3px">'),
+    Markup("</strong>"),
+)
 
 
 def _state(result: ExerciseResult) -> tuple[str, str, str]:
@@ -74,11 +78,13 @@ def exercise_html(result: ExerciseResult, score: tuple[float, float] | None = No
     failed = _failed(result)
     example = failed[0].counterexample if failed else None
     message = failed[0].message if failed else ""
-    values = []
+    values, longest = [], 0
     for title, text in _values(failed[0]) if failed else ():
         value, _, shape = text.partition("  # ")
-        values.append((title, plain(shape, 200), _by_rows(_marked(value, example.where if example else ""))))
-    if values and all("<mark" in value for *_, value in values):
+        rows = _by_rows(_marked(value, example.where if example else ""))
+        values.append((title, plain(shape, 200), rows))
+        longest = max(longest, *(len(row.striptags()) for row in rows.split("\n")))
+    if values and all(_MARK in value or "[" not in value for *_, value in values):
         message = message.partition(": expected ")[0]  # the numbers are there to see
     return environment().get_template("check.html.j2").render(
         name=plain(result.name, 200),
@@ -90,6 +96,7 @@ def exercise_html(result: ExerciseResult, score: tuple[float, float] | None = No
         first=inline(sentence(failed[0].title)) if failed else "",
         message=inline(capital(message)),
         values=values,
+        longest=longest,
         picture=picture(example.expected, example.got, example.where) if example else "",
         next=_next(failed[0]) if example else "",
         code=plain(example.code) if example else "",
@@ -102,7 +109,7 @@ def _marked(text: str, where: str) -> Markup:
     """A value with its first difference marked; where it is part of a structure, it may be shown alone."""
     whole = marked(text, where)
     found = whole if "<mark>" in whole else marked(text, where[where.rfind("[") :])
-    return found.replace(Markup("<mark>"), _MARK)
+    return found.replace(Markup("<mark>"), _MARK).replace(Markup("</mark>"), _END)
 
 
 def _by_rows(text: Markup) -> Markup:
@@ -139,7 +146,7 @@ def _example_lines(check: CheckResult) -> list[str]:
         return []
     values = _values(check)
     width = max((len(title) for title, _ in values), default=0)
-    lines = [f"    {title:<{width}}  {value}" for title, value in values]
+    lines = [f"    {title:<{width}}  {readable(value)}" for title, value in values]
     return [*lines, f"    {_next(check)}", "", check.counterexample.code, ""]
 
 

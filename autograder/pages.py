@@ -132,11 +132,15 @@ def marked(text: str, where: str, limit: int = 4000) -> Markup:
     """A value shown by `literals.shown`, with the element at index `where` marked, if it can be found."""
     text = plain(text, limit)
     start, end = _spot(text, where) or (0, 0)
-    return (
-        Markup("{}<mark>{}</mark>{}").format(text[:start], text[start:end], text[end:])
-        if end
-        else escape(text)
-    )
+    if not end:
+        return escape(readable(text))
+    pieces = (text[:start], text[start:end], text[end:])
+    return Markup("{}<mark>{}</mark>{}").format(*map(readable, pieces))
+
+
+def readable(text: str) -> str:
+    """A value as torch prints it, where it is shown and not to be pasted: nan, -inf."""
+    return re.sub(r'float\("(nan|-?inf)"\)', r"\1", text)
 
 
 def _spot(text: str, where: str) -> tuple[int, int] | None:
@@ -414,8 +418,10 @@ def _check_lines(check: CheckResult, shown: Sequence[CheckResult]) -> Iterator[R
         yield _indented(Text("Try it in a cell below your own definitions:", "dim"), 6)
         yield Code(f"\n{plain(example.code)}\n")
         if example.expected:
-            yield _indented(Text.assemble(("expected     ", "dim"), plain(example.expected, 2000)), 6)
-        yield _indented(Text.assemble(("your result  ", "dim"), plain(example.got, 2000)), 6)
+            yield _indented(
+                Text.assemble(("expected     ", "dim"), plain(readable(example.expected), 2000)), 6
+            )
+        yield _indented(Text.assemble(("your result  ", "dim"), plain(readable(example.got), 2000)), 6)
         if example.where:
             yield _indented(Text.assemble(("first difference at ", "dim"), plain(example.where, 200)), 6)
 

@@ -205,6 +205,26 @@ def test_rows_are_found_by_name_and_state(page: Any) -> None:
     assert rows.count() == 30 and page.locator("output").inner_text() == ""
 
 
+def test_rows_off_the_screen_are_laid_out_when_they_are_wanted(browser: Any, tmp_path: Path) -> None:
+    reports = [_report(f"s{i:03d}", *[i % 2 > 0] * 12) for i in range(300)]
+    (tmp_path / "index.html").write_text(dashboard.class_page(reports), "utf-8")
+    page = browser.new_page(viewport={"width": 800, "height": 600})
+    page.goto(f"file://{tmp_path}/index.html")
+    cells = page.locator("table").first.locator("tbody .cell")
+    laid_out = "e => e.checkVisibility({contentVisibilityAuto: true})"
+    assert cells.count() == 3600 and not cells.last.evaluate(laid_out)
+    cells.last.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "e => e.checkVisibility({contentVisibilityAuto: true})", arg=cells.last.element_handle()
+    )
+    edges = "row => [...row.cells].map(c => Math.round(c.getBoundingClientRect().right))"
+    first = page.locator("table").first
+    assert first.locator("thead tr").evaluate(edges) == first.locator("tbody tr").last.evaluate(edges)
+    page.emulate_media(media="print")
+    assert cells.first.evaluate(laid_out) and not page.locator(".controls").is_visible()
+    page.close()
+
+
 def test_without_scripts_all_is_there_and_no_dead_controls(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(dashboard.class_page([_report("ada", True)]), "utf-8")
     context = browser.new_context(java_script_enabled=False)

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -22,17 +14,10 @@ from autograder.course import Course
 from autograder.nbgrader.classroom import Classroom
 from autograder.notebooks import build_source, marked_source, solve
 from tests.conftest import ROOT
+from tests.jupyter import serving
 from tests.test_nbgrader_course import NbgraderCourse
 
 WEEK, EXERCISE = "week07_vae", "kl_to_standard_normal"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-]
 PICTURES = ROOT / "docs" / "images"  # new ones are taken where AUTOGRADER_PICTURES is set
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -68,63 +53,18 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> NbgraderCourse:
 @pytest.fixture(scope="module")
 def formgrader(course: NbgraderCourse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Jupyter server with the formgrader, for this machine alone."""
-    home, token = tmp_path_factory.mktemp("home"), secrets.token_hex(16)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {
-        "ServerApp.jpserver_extensions": "{'nbgrader.server_extensions.formgrader': True}",
-        "IdentityProvider.token": token,
-        "ServerApp.ip": "127.0.0.1",
-        "ServerApp.port": port,
-        "ServerApp.port_retries": 0,
-        "ServerApp.open_browser": False,
-        "ServerApp.root_dir": course.root,
-    }
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "HOME": str(home),
-        "PYTHONPATH": str(ROOT),
-        "JUPYTER_CONFIG_DIR": str(home),
-        "JUPYTER_DATA_DIR": str(home),
-        "JUPYTER_RUNTIME_DIR": str(home),
-    }
-    command = [sys.executable, "-m", "jupyter_server", "--allow-root"]
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, *(f"--{name}={value}" for name, value in settings.items())],
-            cwd=course.root,
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            assert process.poll() is None, (home / "log").read_text()
-            try:
-                urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).read()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield f"{address}/{{}}?token={token}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    extension = "nbgrader.server_extensions.formgrader"
+    with serving(course.root, tmp_path_factory.mktemp("home"), extension) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
-def page(formgrader: str) -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'genai-autograder[dev]'")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = chromium.new_page(viewport={"width": 1200, "height": 900})
-        page.set_default_timeout(120_000)
-        page.goto(formgrader.format("login"))
-        yield page
-        chromium.close()
+def page(formgrader: str, browser: Any) -> Iterator[Any]:
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(120_000)
+    page.goto(formgrader.format("login"))
+    yield page
+    page.close()
 
 
 def _picture(page: Any, name: str) -> None:

@@ -40,7 +40,7 @@ def test_a_series_is_two_curves_with_gaps_where_there_is_no_number() -> None:
     wrong = SERIES.sqrt()
     wrong[3] = float("nan")
     root = ET.fromstring(picture(shown(SERIES), shown(wrong)))
-    _, right, mine = (path.get("d", "") for path in root.iter("path"))
+    _, right, _, mine, _ = (path.get("d", "") for path in root.iter("path"))
     assert right.count("M") == 1 and right.count("L") == 7
     assert mine.count("M") == 2 and mine.count("L") == 5
 
@@ -61,6 +61,12 @@ def test_a_series_is_two_curves_with_gaps_where_there_is_no_number() -> None:
 )
 def test_where_a_picture_says_nothing_there_is_none(expected: str, got: str) -> None:
     assert picture(expected, got, "[0]") == ""
+
+
+def test_what_untrusted_notebooks_leave_of_it_can_be_read() -> None:
+    for made in (picture(shown(MATRIX), shown(2 * MATRIX)), picture(shown(SERIES), shown(1 - SERIES))):
+        text = " ".join("".join(ET.fromstring(made).itertext()).split())
+        assert re.fullmatch(r"Trust this notebook to see a picture: expected your result \d to \d", text)
 
 
 def test_numbers_alone_get_into_it() -> None:

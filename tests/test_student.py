@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import random
 import re
@@ -36,6 +37,7 @@ from tests.sample_reports import hostile
 
 WEEK = "week07_vae"
 KL = "kl_to_standard_normal"
+MARKED = "<strong style=[^>]*>(.*?)</strong>"
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +178,7 @@ def test_a_wrong_function_is_explained_by_code_that_shows_it(fresh: Kernel) -> N
     assert f"What probably went wrong:</strong> {misconception}" in html and misconception in text
     panels = [unescape(re.sub("<[^>]+>", "", p)) for p in re.findall("<pre[^>]*>(.*?)</pre>", html, re.S)]
     expected, got, code = panels
-    assert re.findall("<mark[^>]*>(.*?)</mark>", html) == [expected.strip("[]"), got.strip("[]")]
+    assert re.findall(MARKED, html) == [expected.strip("[]"), got.strip("[]")]
     assert code in text
     pasted = fresh.said("paste", code)
     assert pasted.startswith(f"tensor({got[:5]}"), "what the student's function really gives"
@@ -311,13 +313,24 @@ def test_the_first_difference_is_marked_in_a_matrix_with_a_line_per_row() -> Non
         "a different value at [1, 0, 1] (1 of 8 elements): expected 0.5, got 6", expected, got, "[1, 0, 1]"
     )
     assert "A different value at [1, 0, 1] (1 of 8 elements)</div>" in html
-    assert re.findall("<mark[^>]*>(.*?)</mark>", html) == ["0.5", "6.0"]
+    assert re.findall(MARKED, html) == ["0.5", "6.0"]
     assert "[[[1.0, 2.0],\n  [3.0, 4.0]],\n [[5.0, " in html
     assert html.count("shape (2, 2, 2)") == 2
     part = _shown(
         "a different value at [0][1]: expected 3, got 2", torch.tensor([1.0, 3.0]), got[0, 0], "[0][1]"
     )
-    assert re.findall("<mark[^>]*>(.*?)</mark>", part) == ["3.0", "2.0"], "one of several outputs"
+    assert re.findall(MARKED, part) == ["3.0", "2.0"], "one of several outputs"
+
+
+def test_rows_stay_whole_and_matrices_without_room_stand_one_below_the_other() -> None:
+    widths = []
+    for columns in (2, 6):
+        got = torch.full((2, columns), math.pi)
+        got[1, 0] = math.nan
+        html = _shown("a different value at [1, 0]", torch.full((2, columns), math.pi), got, "[1, 0]")
+        assert html.count('white-space:pre">[[') == 2 and ">nan</strong>" in html and "float(" not in html
+        widths += [float(w) for w in re.findall(r"flex:1 1 ([\d.]+)em", html)]
+    assert widths[0] == widths[1] == 16 and widths[2] == widths[3] > 27, "half of 54 em is the room for one"
 
 
 def test_what_can_not_be_seen_is_not_shown_side_by_side() -> None:
