@@ -110,8 +110,7 @@ def grade_submission(
             cell before a mark is lost. A staged sitting is used as it is.
     """
     # Prepares what all submissions share.
-    how = (limits or zygote.limits, execute if staged is None else "all")
-    report = _empty_report(ready, submission, zygote.level, tier, how)
+    report = _empty_report(ready, submission, zygote.level, tier, limits or zygote.limits)
     begun = time.perf_counter()
     if submission.problems:
         report.status = "unreadable"
@@ -267,7 +266,7 @@ def _fault(report: Report, reason: str) -> None:
 
 
 def _empty_report(
-    ready: Bench, submission: Submission, level: Level, tier: str, how: tuple[Limits, Execute] | None = None
+    ready: Bench, submission: Submission, level: Level, tier: str, limits: Limits | None = None
 ) -> Report:
     week, tiers = ready.week, TIERS_UP_TO[tier]
     exercises = [
@@ -286,7 +285,7 @@ def _empty_report(
         confinement={"box": level.box, "seal": level.seal},
         corpus=ready.corpus_id(tiers),
         versions=versions(ready),
-        key=submission_key(submission, tier, how[0], level, how[1]) if how else "",
+        key=submission_key(submission, tier, limits, level) if limits else "",
     )
 
 
@@ -471,9 +470,9 @@ def grade_all(
     kept: dict[str, dict[str, ExerciseResult]] = {}
     for entry in submissions:
         submission = read_submission(entry.path, week, entry.student, entry.problem)
-        key = submission_key(submission, tier, limits, level, execute)
+        key = submission_key(submission, tier, limits, level)
         report = (old or {}).get(entry.student)
-        results = holding(ready, report, key, again)
+        results = holding(ready, report, key, again, execute)
         if report is not None and len(results) == len(ready.functions):
             yield report
             continue
@@ -495,25 +494,25 @@ def grade_all(
             if isinstance(result, Lost):
                 result = ungraded(ready, task.submission, level, tier, result.reason)
             yield result
-            for entry in alike[submission_key(task.submission, tier, limits, level, execute)][1:]:
+            for entry in alike[submission_key(task.submission, tier, limits, level)][1:]:
                 file = {**result.submission, "file": entry.path.name}
                 yield replace(result, student=entry.student, submission=file, times={})
 
 
-def submission_key(
-    submission: Submission, tier: str, limits: Limits, level: Level, execute: Execute = "all"
-) -> str:
+def submission_key(submission: Submission, tier: str, limits: Limits, level: Level) -> str:
     """A fingerprint of what decides about marks besides the course: the submission, how it is run, us."""
     cells = [asdict(cell) for cell in submission.code]
-    how = [tier, asdict(limits), level.box, level.seal, execute]
+    how = [tier, asdict(limits), level.box, level.seal]
     return fingerprint(json.dumps([cells, submission.problems, how]), engine_key())
 
 
 def holding(
-    ready: Bench, report: Report | None, key: str, again: Collection[str] = ()
+    ready: Bench, report: Report | None, key: str, again: Collection[str] = (), execute: Execute = "all"
 ) -> dict[str, ExerciseResult]:
     """The results in an earlier report that would come out again, by exercise, but for those in `again`."""
     if report is None or not key or report.key != key or report.status == "fault":
+        return {}
+    if report.executed != "all" and execute == "all":
         return {}
     return {
         e.name: e for e in report.exercises if e.key and e.key == _key(ready, e.name) and e.name not in again

@@ -123,7 +123,7 @@ def test_a_helper_that_checks_share_is_part_of_them(grade: Grade, judged: list[s
     assert sorted(judged) == sorted(f"{s} {e}" for s in CLASS for e in NAMES)
 
 
-@pytest.mark.parametrize("what", ["engine", "limits", "tier", "confinement", "fault", "again"])
+@pytest.mark.parametrize("what", ["engine", "limits", "tier", "confinement", "execute", "fault", "again"])
 def test_what_else_decides_is_judged_again(
     what: str, grade: Grade, judged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,11 +138,17 @@ def test_what_else_decides_is_judged_again(
         options["tier"] = "public"
     elif what == "confinement":
         options["level"] = Level("container", "uid")
+    elif what == "execute":
+        first = grade({"ada": CLASS["ada"] + "print('a lesson')\n"})
+        assert first["ada"].executed == "needed"
+        judged.clear()
+        options["execute"] = "all"
     elif what == "fault":
         first["ada"].status = "fault"
     else:
         options["again"] = ["half_error"]
-    found = grade({"ada": CLASS["ada"]}, first, **options)
+    lesson = "print('a lesson')\n" if what == "execute" else ""
+    found = grade({"ada": CLASS["ada"] + lesson}, first, **options)
     assert judged == [f"ada {e}" for e in NAMES if what != "again" or e == "half_error"]
     assert found["ada"].score == found["ada"].max_score
 
