@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autograder import __version__, cli_ci, cli_quality, cli_regrade
+from autograder import __version__, cli_ci, cli_corpus, cli_quality, cli_regrade
 from autograder.cli_common import COURSE, FAULT, LOST, REVEAL, confined, exit_for, open_course, weeks
 
 if TYPE_CHECKING:
@@ -488,7 +488,7 @@ def demo(out: Path, jobs: int | None, course: Path | None) -> None:
         raise SystemExit(FAULT)
 
 
-for _module in (cli_quality, cli_regrade, cli_ci):
+for _module in (cli_quality, cli_corpus, cli_regrade, cli_ci):
     for _command in _module.commands():
         main.add_command(_command)
 
