@@ -66,8 +66,8 @@ class Week:
 
     def sources(self, check: Check) -> str:
         """A fingerprint of the course files that decide how a check judges."""
-        body = "" if check.battery else inspect.getsource(check.body)
-        answers = [inspect.getsource(s.function) for s in self.solutions if s.exercise == check.exercise]
+        body = "" if check.battery else _source(check.body)
+        answers = [_source(s.function) for s in self.solutions if s.exercise == check.exercise]
         module = inspect.getsourcefile(self.exercise(check.exercise).reference) or ""
         line = 0 if check.battery else check.body.__code__.co_firstlineno
         return fingerprint(
@@ -190,6 +190,12 @@ class Course:
             self.seed,
             self.root / ".autograder",
         )
+
+
+@cache
+def _source(function: Any) -> str:
+    """Where all checks of an exercise ask for the same answers: to find a class, a whole file is parsed."""
+    return inspect.getsource(function)
 
 
 def load_module(path: Path) -> ModuleType:
