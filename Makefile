@@ -9,7 +9,7 @@ export MKL_NUM_THREADS := 1
 # nbgrader calls alembic by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-nbgrader docs lint fuzz qualify quality bench install clean
+.PHONY: demo test test-nbgrader docs lint fuzz qualify quality bench profile install clean
 
 install: $(READY)
 
@@ -55,6 +55,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/closeness.py
 	$(BIN)/python benchmarks/grading.py
 	$(BIN)/python benchmarks/classroom.py
+
+# Where the time of grading goes, stage by stage.
+profile: $(READY)
+	$(BIN)/python benchmarks/stages.py
 
 clean:
 	rm -rf .autograder demo-out build dist site
