@@ -132,7 +132,7 @@ def check(notebook: Path, checks: Path | None) -> None:
 
     from autograder.bundle import SUFFIX, Published
     from autograder.grading import grade_submission
-    from autograder.guests import Zygote
+    from autograder.guests import best_zygote
     from autograder.pages import show
     from autograder.submissions import read_submission
 
@@ -152,7 +152,7 @@ def check(notebook: Path, checks: Path | None) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     submission = read_submission(notebook, bench.week.name)
-    with Zygote() as zygote:
+    with best_zygote() as zygote:
         report = grade_submission(bench, submission, zygote, "public")
     show(report, Console())
     exit_for([report])
