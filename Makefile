@@ -50,10 +50,12 @@ qualify: $(READY)
 quality: $(READY)
 	$(BIN)/autograder quality $(WEEKS) --out docs/quality.md
 
+# OTTER=VENV names a virtual environment with Otter in it, to be measured beside us.
 bench: $(READY)
 	$(BIN)/python benchmarks/guest.py
 	$(BIN)/python benchmarks/closeness.py
-	$(BIN)/python benchmarks/grading.py
+	$(BIN)/python benchmarks/terminal.py
+	$(BIN)/python benchmarks/grading.py $(if $(OTTER),--otter $(OTTER))
 	$(BIN)/python benchmarks/classroom.py
 
 # Where the time of grading goes, stage by stage.

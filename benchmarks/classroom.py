@@ -1,7 +1,7 @@
 """A class: wall time and memory of judging it on several processors, and what a thousand would take.
 
 \b
-python benchmarks/classroom.py [--sizes 10,30,100] [--week 6 --week 7 --week 15] [--jobs 2]
+python benchmarks/classroom.py [--sizes 10,30] [--week 6 --week 7 --week 15] [--jobs 2]
 
 The submissions of the weeks, lesson cells included, in equal parts; in a third of them every third function
 is wrong in the student's own way, so that it is shrunk and tried against the known mistakes. They are graded
@@ -134,7 +134,7 @@ def book(root: Path, week: str, folder: Path, students: int, jobs: int) -> Cost:
 
 
 @click.command(help=__doc__)
-@click.option("--sizes", default="10,30,100", show_default=True, help="Submissions of all weeks together.")
+@click.option("--sizes", default="10,30", show_default=True, help="Submissions of all weeks together.")
 @click.option("--week", "weeks", multiple=True, default=("6", "7", "15"), show_default=True)
 @click.option("--jobs", default=2, show_default=True)
 def main(sizes: str, weeks: tuple[str, ...], jobs: int) -> None:
