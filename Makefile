@@ -9,7 +9,7 @@ export MKL_NUM_THREADS := 1
 # nbgrader calls alembic by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-nbgrader docs lint fuzz qualify quality bench install clean
+.PHONY: demo test test-nbgrader docs lint fuzz qualify quality bench profile install clean
 
 install: $(READY)
 
@@ -50,13 +50,19 @@ qualify: $(READY)
 quality: $(READY)
 	$(BIN)/autograder quality $(WEEKS) --out docs/quality.md
 
+# OTTER=VENV names a virtual environment with Otter in it, to be measured beside us.
 bench: $(READY)
 	$(BIN)/python benchmarks/guest.py
 	$(BIN)/python benchmarks/closeness.py
-	$(BIN)/python benchmarks/grading.py
+	$(BIN)/python benchmarks/terminal.py
+	$(BIN)/python benchmarks/grading.py $(if $(OTTER),--otter $(OTTER))
 	$(BIN)/python benchmarks/classroom.py
 	$(BIN)/python benchmarks/waiting.py page
 	$(BIN)/python benchmarks/waiting.py checks
+
+# Where the time of grading goes, stage by stage.
+profile: $(READY)
+	$(BIN)/python benchmarks/stages.py
 
 clean:
 	rm -rf .autograder demo-out build dist site

@@ -62,7 +62,8 @@ def _check(bench: Bench, check: Check) -> dict[str, Any]:
         "points": check.points,
         "examples": [_example(bench, check, trial) for trial in trials],
         "mistakes": [
-            [m.name, m.sentence, [list(t) for t in bench.mistake_traces(check, m, trials)]] for m in mistakes
+            [m.name, m.sentence, [list(bench.mistake_trace(check, m, i)) for i in range(len(trials))]]
+            for m in mistakes
         ],
     }
 
@@ -109,7 +110,8 @@ class Published(Bench):
                 trials.append(Trial(Example(values), Calibration.from_list(calibration), replies=replies))
             self._materials[check.exercise, check.tier, check.name] = Material(check, trials)
             for name, _, traces in data["mistakes"]:
-                self._traces[check.exercise, check.tier, check.name, name] = [(t, bool(f)) for t, f in traces]
+                known = {i: (t, bool(failed)) for i, (t, failed) in enumerate(traces)}
+                self._traces[check.exercise, check.tier, check.name, name] = known
 
     @classmethod
     def load(cls, path: Path) -> Published:

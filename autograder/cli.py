@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autograder import __version__, cli_ci, cli_grade, cli_quality, cli_regrade
+from autograder import __version__, cli_ci, cli_corpus, cli_grade, cli_quality, cli_regrade
 from autograder.cli_common import (
     COURSE,
     EXECUTE,
@@ -137,7 +137,7 @@ def check(notebook: Path, checks: Path | None, execute: Execute) -> None:
 
     from autograder.bundle import SUFFIX, Published
     from autograder.grading import grade_submission
-    from autograder.guests import Zygote
+    from autograder.guests import best_zygote
     from autograder.pages import show
     from autograder.submissions import read_submission
 
@@ -157,7 +157,7 @@ def check(notebook: Path, checks: Path | None, execute: Execute) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     submission = read_submission(notebook, bench.week.name)
-    with Zygote() as zygote:
+    with best_zygote() as zygote:
         report = grade_submission(bench, submission, zygote, "public", execute=execute)
     show(report, Console())
     exit_for([report])
@@ -250,7 +250,7 @@ def demo(out: Path, jobs: int | None, course: Path | None) -> None:
         raise SystemExit(FAULT)
 
 
-for _module in (cli_quality, cli_regrade, cli_ci):
+for _module in (cli_quality, cli_corpus, cli_regrade, cli_ci):
     for _command in _module.commands():
         main.add_command(_command)
 

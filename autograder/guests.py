@@ -38,7 +38,7 @@ from autograder.confinement import Level, Limits, box, levels, probe, scratch
 from autograder.confinement.seal import Seal
 from autograder.zygote import CONTROL, JSON_TYPE, OUT_OF_MEMORY
 
-__all__ = ["Allowance", "Guest", "GuestDied", "Limits", "Zygote", "ZygoteFailed", "settle"]
+__all__ = ["Allowance", "Guest", "GuestDied", "Limits", "Zygote", "ZygoteFailed", "best_zygote", "settle"]
 
 log = logging.getLogger(__name__)
 
@@ -333,15 +333,32 @@ def settle(secrets: tuple[Path, ...] = ()) -> Settled:
     Args:
         secrets: files and folders that no guest may read.
     """
+    zygote, failures = _first(secrets, bare=True)
+    zygote.close()
+    return Settled(zygote.level, failures)
+
+
+def best_zygote(secrets: Sequence[Path] = ()) -> Zygote:
+    """A zygote at the best level that holds. Where one is all it takes, this is quicker than to settle first.
+
+    Args:
+        secrets: files and folders that no guest may read.
+
+    Raises:
+        ZygoteFailed: no guest can be made here.
+    """
+    return _first(secrets)[0]
+
+
+def _first(secrets: Sequence[Path], bare: bool = False) -> tuple[Zygote, tuple[str, ...]]:
+    """A zygote at the best level that holds, and why those that seemed better don't."""
     failures: list[str] = []
     for level in levels.candidates():
         try:
-            Zygote(level=level, secrets=secrets, bare=True).close()
+            return Zygote(level=level, secrets=secrets, bare=bare), tuple(failures)
         except ZygoteFailed as error:
             failures.append(str(error))
             log.error("%s", error)
-            continue
-        return Settled(level, tuple(failures))
     raise ZygoteFailed(f"no guest can be made here: {'; '.join(failures)}")
 
 

@@ -51,7 +51,7 @@ class Bench:
         self.week = week
         self._materials: dict[tuple[str, str, str], Material] = {}
         self._corpus_ids: dict[tuple[str, ...], str] = {}
-        self._traces: dict[tuple[str, str, str, str], list[tuple[list[Any], bool]]] = {}
+        self._traces: dict[tuple[str, str, str, str], dict[int, tuple[list[Any], bool]]] = {}
         self.exact = Exact(week.references)
         self.signatures = signatures_of(week.references)
 
@@ -383,7 +383,9 @@ class Bench:
             if check.battery:
                 jobs = [self.job(check, t, reference) for t in trials]
                 jobs += [distorted(check, t) for t in trials] if check.gate else []
-                right = all(o.error is None for o in sessions.replay(jobs))
+                right = all(sessions.replay([job])[0].error is None for job in jobs)
+                if check.gate and not right:
+                    return result  # no other point counts
             else:
                 right = any(
                     self.job(check, t)(reference(session)).error is not None
@@ -410,30 +412,32 @@ class Bench:
         failing = [i for i, o in enumerate(outcomes) if o.error is not None]
         if not failing:
             return ""
-        trials = self.material(check).judged
         mine = [trace(o.log) for o in outcomes]
-        named = []
-        for solution in self.week.solutions_of(check.exercise, mistakes=True):
-            theirs = self.mistake_traces(check, solution, trials)
-            alike = all(theirs[i][1] and same_trace(mine[i], theirs[i][0]) for i in failing)
-            # Errors alone say too little: many different mistakes raise the same one.
-            if alike and any(has_value(mine[i]) for i in failing):
-                named.append(
-                    (solution, all(same_trace(m, t) for m, (t, _) in zip(mine, theirs, strict=True)))
-                )
-        if len(named) > 1:
-            named = [n for n in named if n[1]]
-        return named[0][0].sentence or "" if len(named) == 1 else ""
+        # Errors alone say too little: many different mistakes raise the same one.
+        if not any(has_value(mine[i]) for i in failing):
+            return ""
 
-    def mistake_traces(
-        self, check: Check, solution: Solution, trials: list[Trial]
-    ) -> list[tuple[list[Any], bool]]:
-        """For each example: the mistake's trace, and whether it fails there."""
-        key = (check.exercise, check.tier, check.name, solution.name)
-        if key not in self._traces:
-            outcomes = LocalReplayer(self.namespace(solution)).replay([self.job(check, t) for t in trials])
-            self._traces[key] = [(trace(o.log), o.error is not None) for o in outcomes]
-        return self._traces[key]
+        def gives_mine(solution: Solution, i: int) -> bool:
+            return same_trace(mine[i], self.mistake_trace(check, solution, i)[0])
+
+        named = [
+            solution
+            for solution in self.week.solutions_of(check.exercise, mistakes=True)
+            # Most mistakes are told apart by the first example: the others are not computed.
+            if all(self.mistake_trace(check, solution, i)[1] and gives_mine(solution, i) for i in failing)
+        ]
+        if len(named) > 1:
+            named = [s for s in named if all(gives_mine(s, i) for i in range(len(mine)))]
+        return named[0].sentence or "" if len(named) == 1 else ""
+
+    def mistake_trace(self, check: Check, solution: Solution, i: int) -> tuple[list[Any], bool]:
+        """A mistake's trace on the i-th judged example of a check, and whether it fails there."""
+        known = self._traces.setdefault((check.exercise, check.tier, check.name, solution.name), {})
+        if i not in known:
+            job = self.job(check, self.material(check).judged[i])
+            outcome = job(LocalSession(self.namespace(solution)))
+            known[i] = (trace(outcome.log), outcome.error is not None)
+        return known[i]
 
 
 LONGEST_MESSAGE = 2000  # characters

@@ -1,11 +1,14 @@
-"""A class through stock `nbgrader autograde` and through ours: time for each submission, on all processors.
+"""A class: wall time and memory of judging it on several processors, and what a thousand would take.
 
-    python benchmarks/classroom.py [--students 100] [--week 6 --week 7 --week 15]
+\b
+python benchmarks/classroom.py [--sizes 10,30] [--week 6 --week 7 --week 15] [--jobs 2]
 
-Both grade copies of the same solved notebooks, their lesson cells left out. Stock nbgrader's test cells make
-the calls that our public and hidden checks make and compare the answers by torch.allclose; ours are judged by
-the checks, in guests. Bookkeeping, nbgrader's own serial pass over the gradebook, is printed apart: stock
-nbgrader's time includes it. Left out is what a course needs once: examples and tolerances.
+The submissions of the weeks, lesson cells included, in equal parts; in a third of them every third function
+is wrong in the student's own way, so that it is shrunk and tried against the known mistakes. They are graded
+as `autograder grade` does, reports written, one week after the other. What a week's judges take to start
+counts, once: "each more" is by how much a larger class took longer. Memory is that of all processes at once,
+shared pages counted once. Beside it nbgrader's bookkeeping: its own serial pass over the gradebook. Left out
+is what a course needs once: examples and tolerances.
 """
 
 from __future__ import annotations
@@ -27,47 +30,27 @@ import click
 import nbformat
 import psutil
 import torch
-from nbformat import NotebookNode
-from plain_asserts import with_plain_asserts
+from handed_in import solved, spoilt
 from rich.console import Console
-from rich.table import Table
 
+from autograder import store
+from autograder.collect import Entry
 from autograder.course import Course
-from autograder.grading import bench
-from autograder.judge import Bench
+from autograder.grading import bench, grade_all
 from autograder.nbgrader.classroom import Classroom
-from autograder.notebooks import build_source
 
-OURS = "from autograder.nbgrader import configure\nconfigure(c)\nc.GuestExecute.course = {root!r}\n"
-
-
-def without_lesson(notebook: NotebookNode) -> NotebookNode:
-    """The notebook's answers, checks and imports."""
-    kept = [c for c in notebook.cells if "nbgrader" in c.metadata or "load_checks" in c.source]
-    notebook.cells = [c for c in kept if c.cell_type == "code"]
-    return notebook
-
-
-def make_course(folder: Path, ready: Bench, notebook: NotebookNode, students: int, config: str) -> None:
-    """An nbgrader course whose one assignment every student has handed in."""
-    week = ready.week.name
-    for place in ["source", *(f"submitted/s{i:04d}" for i in range(students))]:
-        (folder / place / week).mkdir(parents=True)
-        nbformat.write(notebook, folder / place / week / f"{week}.ipynb")
-    (folder / "nbgrader_config.py").write_text("c = get_config()\n" + config)
-    nbgrader(folder, "generate_assignment", week)
-
-
-def nbgrader(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "nbgrader", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"nbgrader {' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
+OURS = """
+from autograder.nbgrader import configure
+c = get_config()
+configure(c)
+c.GuestExecute.course = {!r}
+"""
+CLASS = 1000
 
 
 @dataclass
 class Cost:
-    """What a submission took: seconds of wall time and of all processes' CPU; the most MiB held at once."""
+    """Seconds of wall time and of all processes' CPU; the most MiB held at once."""
 
     wall: float = 0.0
     cpu: float = 0.0
@@ -75,28 +58,25 @@ class Cost:
 
 
 class Meter:
-    """Measures this process and its descendants while it is entered; memory grows by what they share once."""
-
-    def __init__(self, students: int) -> None:
-        self.students, self.cost = students, Cost()
+    """Measures this process and its descendants while it is entered."""
 
     def __enter__(self) -> Cost:
+        self.cost = Cost()
         self._before, self._begun = self._cpu(), time.perf_counter()
-        self._base = self._memory()
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._look)
         self._watch.start()
         return self.cost
 
     def __exit__(self, *_: object) -> None:
-        self.cost.wall = (time.perf_counter() - self._begun) / self.students
-        self.cost.cpu = (self._cpu() - self._before) / self.students
+        self.cost.wall = time.perf_counter() - self._begun
+        self.cost.cpu = self._cpu() - self._before
         self._over.set()
         self._watch.join()
 
     def _look(self) -> None:
-        while not self._over.wait(0.5):
-            self.cost.memory = max(self.cost.memory, self._memory() - self._base)
+        while not self._over.wait(1.0):
+            self.cost.memory = max(self.cost.memory, self._memory())
 
     def _cpu(self) -> float:
         me = psutil.Process()
@@ -113,54 +93,89 @@ class Meter:
         return total / 2**20
 
 
+def hand_in(root: Path, week: str, folder: Path, students: int) -> list[Entry]:
+    """The submissions of a week; of every third student some answers are wrong."""
+    ready, entries = bench(root, week), []
+    for i in range(students):
+        file = folder / f"student{i:04d}" / week / f"{week}.ipynb"
+        file.parent.mkdir(parents=True)
+        nbformat.write((solved if i % 3 else spoilt)(ready, i), file)
+        entries.append(Entry(f"student{i:04d}", file))
+    return entries
+
+
+def judge(root: Path, week: str, entries: list[Entry], jobs: int, out: Path) -> None:
+    """Grade, and write the reports as they come."""
+    out.mkdir()
+    for i, report in enumerate(grade_all(root, week, entries, jobs=jobs)):
+        store.write_text(out / f"{report.student}.json", report.to_json())
+        if report.status != "graded" or (report.score == report.max_score) != bool(
+            int(report.student[-4:]) % 3
+        ):
+            raise SystemExit(f"submission {i}: {report.status}, {report.score} of {report.max_score}")
+
+
+def book(root: Path, week: str, folder: Path, students: int, jobs: int) -> Cost:
+    """What nbgrader's pass over a class of one week takes, once it is judged."""
+    name = bench(root, week).week.name
+    hand_in(root, week, folder / "submitted", students)
+    (folder / "source" / name).mkdir(parents=True)
+    nbformat.write(solved(bench(root, week)), folder / "source" / name / f"{name}.ipynb")
+    (folder / "nbgrader_config.py").write_text(OURS.format(str(root)))
+    command = [sys.executable, "-m", "nbgrader", "generate_assignment", name]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"nbgrader generate_assignment failed:\n{done.stderr[-3000:]}")
+    room = Classroom(folder, name)
+    room.grade(room.pending(False), jobs=jobs)
+    with Meter() as cost:
+        room.book(room.due(False))
+    return cost
+
+
 @click.command(help=__doc__)
-@click.option("--students", default=10, show_default=True)
+@click.option("--sizes", default="10,30", show_default=True, help="Submissions of all weeks together.")
 @click.option("--week", "weeks", multiple=True, default=("6", "7", "15"), show_default=True)
-def main(students: int, weeks: tuple[str, ...]) -> None:
+@click.option("--jobs", default=2, show_default=True)
+def main(sizes: str, weeks: tuple[str, ...], jobs: int) -> None:
     torch.set_num_threads(1)
+    console = Console(width=110, highlight=False)
     course = Course.find()
-    rows: dict[str, dict[str, Cost]] = {}
-    for week in map(course.resolve, weeks):
-        rows[week] = measure(bench(course.root, week), course.root, students)
-    table = Table(
-        "", title=f"{students} submissions of each, {os.cpu_count()} processors", title_justify="left"
+    names = [course.resolve(week) for week in weeks]
+    for name in names:
+        for check in bench(course.root, name).week.checks:
+            bench(course.root, name).material(check)
+    console.print(
+        f"{', '.join(names)}; {jobs} judges on {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
     )
-    for heading in ("wall", "CPU", "memory", "stock's rate"):
-        table.add_column(heading, justify="right")
-    for week, costs in rows.items():
-        for what, cost in costs.items():
-            ratio = costs["stock nbgrader"].wall / cost.wall
-            figures = (
-                f"{cost.wall:.2f} s",
-                f"{cost.cpu:.2f} s",
-                f"{cost.memory:.0f} MiB",
-                f"{ratio:.1f} times",
-            )
-            table.add_row(f"{week}: {what}", *figures)
-    Console(width=110, highlight=False).print(table)
-
-
-def measure(ready: Bench, root: Path, students: int) -> dict[str, Cost]:
-    """What a submission costs in stock nbgrader, in our judges, and in the bookkeeping after them."""
-    week = ready.week.name
-    for check in ready.week.checks:
-        ready.material(check)
-    with tempfile.TemporaryDirectory() as name:
-        stock, ours, calls = (Path(name) / part for part in ("stock", "ours", "calls"))
-        calls.mkdir()
-        notebook = without_lesson(build_source(ready.week))
-        make_course(stock, ready, with_plain_asserts(ready, notebook, calls), students, "")
-        make_course(ours, ready, notebook, students, OURS.format(root=str(root)))
-        with Meter(students) as theirs:
-            nbgrader(stock, "autograde", week)
-        room = Classroom(ours, week)
-        with Meter(students) as judged:
-            room.grade(room.pending(False), jobs=os.cpu_count() or 1)
-        with Meter(students) as booked:
-            room.book(room.due(False))
-        if any(row.score != row.max_score for row in room.results()):
-            raise SystemExit(f"not all get full marks: {[(r.score, r.max_score) for r in room.results()]}")
-    return {"stock nbgrader": theirs, "ours, judging": judged, "ours, bookkeeping": booked}
+    before: tuple[int, Cost] | None = None
+    for size in map(int, sizes.split(",")):
+        with tempfile.TemporaryDirectory() as folder:
+            shares = [size // len(names) + (i < size % len(names)) for i in range(len(names))]
+            classes = [
+                (week, hand_in(course.root, week, Path(folder) / week, share))
+                for week, share in zip(names, shares, strict=True)
+            ]
+            with Meter() as cost:
+                for week, entries in classes:
+                    judge(course.root, week, entries, jobs, Path(folder) / f"{week}.reports")
+        said = (
+            f"{size:5} submissions: {cost.wall:6.1f} s, {cost.wall / size:.2f} s each, "
+            f"{cost.cpu / size:.2f} s of CPU; {cost.memory:.0f} MiB"
+        )
+        if before:
+            more = (cost.wall - before[1].wall) / (size - before[0])
+            total = cost.wall + (CLASS - size) * more
+            said += f"; {more:.2f} s for each more: {total / 60:.1f} minutes for {CLASS:,} (target 12)"
+        console.print(said)
+        before = size, cost
+    with tempfile.TemporaryDirectory() as folder:
+        students = 4
+        cost = book(course.root, names[0], Path(folder), students, jobs)
+    each = cost.wall / students
+    console.print(
+        f"nbgrader's bookkeeping: {each:.2f} s each, one after another: {each * CLASS / 60:.1f} minutes more"
+    )
 
 
 if __name__ == "__main__":

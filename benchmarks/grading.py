@@ -1,15 +1,18 @@
-"""How long one submission takes: here, with nbgrader alone, and without guests; in one run, side by side.
+"""What one right submission takes: here, in stock nbgrader, in Otter, and without any of them; side by side.
 
 \b
-python benchmarks/grading.py [--week 7] [--copies 5] [--jobs 2]
+python benchmarks/grading.py [--week 7] [--copies 3] [--otter VENV]
 
 The submission is a week's solved notebook, lesson cells included. nbgrader gets the same notebook, but its
 check cells (one per exercise, as ours) make the calls that our public and hidden checks make on the recorded
-examples, and assert the recorded answers and gradients by torch.allclose. "without guests" runs cells and
-checks in this warm process: the least that a grader with these checks can take. "without lesson cells" is our
-default: only what the functions depend on is run. The four take turns, so that what else the machine does is
-shared; the ratios are of each turn.
+examples, and assert the recorded answers and gradients by torch.allclose; Otter gets the same as tests of its
+own. "checks, called directly" runs cells and checks in this warm process: the least that a grader with these
+checks can take. "functions alone" runs the cells and makes the same calls, and nobody looks at what comes
+out: time beyond it is overhead. All take turns, so that what else the machine does is shared; ratios are of
+each turn.
 Left out is what a class needs once: imports, examples and tolerances, our zygote, nbgrader's release.
+
+Otter wants a virtual environment: python -m venv VENV; VENV/bin/pip install --editable . otter-grader
 """
 
 from __future__ import annotations
@@ -22,11 +25,14 @@ os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "ag
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # nbgrader runs alembic
 
 import contextlib
+import json
 import platform
+import shutil
+import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from statistics import median
 from typing import Any
@@ -38,14 +44,14 @@ import torch
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
-from plain_asserts import recorded, with_plain_asserts, without_our_checks
+from plain_asserts import for_otter, recorded, with_plain_asserts, without_our_checks
 from rich.console import Console
 from rich.table import Table
 from traitlets.config import Config
 
-from autograder.collect import Entry
+from autograder.calls import LocalSession
 from autograder.course import Course
-from autograder.grading import Execute, bench, grade_all, grade_submission
+from autograder.grading import Execute, bench, grade_submission
 from autograder.guests import Zygote
 from autograder.judge import Bench
 from autograder.notebooks import build_source
@@ -83,11 +89,36 @@ def require(result: dict[str, Any]) -> None:
         raise SystemExit(f"nbgrader failed: {result.get('error', '')}{result.get('log', '')}")
 
 
+def otter(venv: Path, ready: Bench, notebook: NotebookNode, folder: Path) -> Callable[[], None]:
+    """A run of Otter on the submission, in a process of its own, as `otter run` is meant to be used."""
+    tests = for_otter(ready, folder)
+    nbformat.write(without_our_checks(notebook), folder / "submission.ipynb")
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+
+    def call(*arguments: str) -> None:
+        command = [str(venv / "bin" / "otter"), *arguments]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+
+    def run() -> None:
+        call("run", "-a", "autograder.zip", "submission.ipynb")
+        tests = json.loads((folder / "results.json").read_text())["tests"]
+        scores = {test["name"]: test.get("score") for test in tests if test["name"] in ready.functions}
+        if scores != dict.fromkeys(ready.functions, 1.0):
+            raise SystemExit(f"Otter's grades are {scores}")
+
+    call("generate", "-t", str(tests), "-o", "autograder.zip")
+    return run
+
+
 @click.command(help=__doc__)
 @click.option("--week", default="7", show_default=True)
-@click.option("--copies", default=5, show_default=True, help="Submissions measured, after one that is not.")
-@click.option("--jobs", default=1, show_default=True, help="Measure our grading in so many processes, too.")
-def main(week: str, copies: int, jobs: int) -> None:
+@click.option("--copies", default=3, show_default=True, help="Submissions measured, after one that is not.")
+@click.option("--otter", "venv", type=click.Path(path_type=Path), help="Default: the one `otter` is in.")
+def main(week: str, copies: int, venv: Path | None) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # nbgrader's database layer is talkative
     course = Course.find()
@@ -104,11 +135,10 @@ def main(week: str, copies: int, jobs: int) -> None:
         points = sum(ready.week.max_points(e) for e in ready.functions)
         cells: list[float] = []
 
-        def ours(student: str, execute: Execute) -> None:
+        def ours(student: str, execute: Execute = "needed") -> None:
             report = grade_submission(ready, read_submission(file, name, student), zygote, execute=execute)
-            if execute == "all":
-                cells.append(report.times["notebook"])
-            if (report.score, report.executed, report.cells) != (points, execute, []):
+            cells.append(report.times["notebook"])
+            if report.score != points or report.cells:
                 raise SystemExit(f"our grade is {report.score} of {points}: {report.problems} {report.cells}")
 
         def marks(student: str) -> float:
@@ -120,19 +150,33 @@ def main(week: str, copies: int, jobs: int) -> None:
                 for source in code:
                     exec(source, namespace)
 
+        calls = [request for e in ready.functions for request, _ in recorded(ready, e)]
+
+        def call(namespace: dict[str, Any]) -> None:
+            run_cells(namespace)
+            session = LocalSession(namespace)
+            for request in calls:
+                session.perform(request)
+
         def check(namespace: dict[str, Any]) -> None:
+            run_cells(namespace)
             replayer = LocalReplayer(namespace)
             if sum(ready.judge_exercise(e, replayer).score for e in ready.functions) != points:
                 raise SystemExit("the notebook does not get full marks without guests")
 
+        run_otter = None
+        if venv or shutil.which("otter"):
+            (Path(folder) / "otter").mkdir()
+            place = venv or Path(shutil.which("otter") or "").parent.parent
+            run_otter = otter(place.resolve(), ready, notebook, Path(folder) / "otter")
         for i, student in enumerate(students):
-            namespace: dict[str, Any] = {}
             turn = {
+                "needed": timed(lambda s=student: ours(s)),
                 "ours": timed(lambda s=student: ours(s, "all")),
-                "needed": timed(lambda s=student: ours(s, "needed")),
-                "nbgrader autograde": timed(lambda s=student: require(api.autograde(name, s))),
-                "cells": timed(lambda n=namespace: run_cells(n)),
-                "checks": timed(lambda n=namespace: check(n)),
+                "nbgrader": timed(lambda s=student: require(api.autograde(name, s))),
+                **({"Otter": timed(run_otter)} if run_otter else {}),
+                "direct": timed(lambda: check({})),
+                "functions": timed(lambda: call({})),
             }
             if (score := marks(student)) != points:
                 raise SystemExit(f"nbgrader's grade is {score} of {points}")
@@ -140,52 +184,49 @@ def main(week: str, copies: int, jobs: int) -> None:
                 times.setdefault(what, []).extend([seconds] if i else [])  # the first warms everything up
         level = str(zygote.level)
     show(ready, level, times, median(cells[1:]))
-    if jobs > 1:
-        print(in_parallel(course.root, name, notebook, jobs, copies, times))
 
 
-def in_parallel(root: Path, name: str, notebook: NotebookNode, jobs: int, copies: int, times: Any) -> str:
-    """Our time per submission in several judges, each one's first submission not counted."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{name}.ipynb"
-        nbformat.write(notebook, file)
-        submissions = [Entry(f"student{i}", file) for i in range(jobs * (copies + 1))]
-        ends = [time.perf_counter() for _ in grade_all(root, name, submissions, jobs=jobs, execute="all")]
-    each = (ends[-1] - ends[jobs - 1]) / (len(ends) - jobs)
-    ratio = median(wall for wall, _ in times["nbgrader autograde"]) / each
-    return f"ours in {jobs} processes: {each:.2f} s each; nbgrader (in one) takes {ratio:.2f} times as long"
+ROWS = {
+    "needed": "ours, in a guest",
+    "ours": "the same, all lesson cells run",
+    "nbgrader": "nbgrader autograde, plain asserts",
+    "Otter": "otter run, the same asserts",
+    "direct": "checks, called directly",
+    "functions": "functions alone",
+}
 
 
 def show(ready: Bench, level: str, times: dict[str, list[Seconds]], cells: float) -> None:
     """Print the table, the ratios of each turn, and what was measured on what."""
     console = Console(width=100, highlight=False)
-    direct = [(a + c, b + d) for (a, b), (c, d) in zip(times["cells"], times["checks"], strict=True)]
-    rows = {
-        "ours, in a guest": times["ours"],
-        "ours, without lesson cells": times["needed"],
-        "nbgrader autograde, plain asserts": times["nbgrader autograde"],
-        "without guests": direct,
-        "  of which the notebook's cells": times["cells"],
-        "  of which the checks": times["checks"],
-    }
-    title = f"{ready.week.name}: one submission, medians of {len(direct)} turns"
+    title = f"{ready.week.name}: one submission, medians of {len(times['ours'])} turns"
     table = Table("", title=title, title_justify="left")
-    for heading in ("wall", "fastest", "slowest", "CPU", "per hour and core"):
+    for heading in ("wall", "fastest", "slowest", "CPU", "overhead, CPU"):
         table.add_column(heading, justify="right")
-    for what, seconds in rows.items():
+    overhead = {
+        what: [max(0.0, mine[1] - least[1]) for mine, least in zip(of, times["functions"], strict=True)]
+        for what, of in times.items()
+    }
+    for what, seconds in times.items():
         wall, cpu = zip(*seconds, strict=True)
-        columns = [f"{s:.2f} s" for s in (median(wall), min(wall), max(wall), median(cpu))]
-        table.add_row(what, *columns, f"{3600 / median(cpu):.0f}")
+        columns = [median(wall), min(wall), max(wall), median(cpu), median(overhead[what])]
+        table.add_row(ROWS[what], *(f"{s:.2f} s" for s in columns))
     console.print(table)
-    for i, clock in enumerate(("wall", "CPU")):
-        pairs = list(zip(times["ours"], times["nbgrader autograde"], direct, strict=True))
-        ratios = [stock[i] / ours[i] for ours, stock, _ in pairs]
-        overhead = 1e3 * median(ours[i] - least[i] for ours, _, least in pairs)
-        shares = [less[i] / ours[i] for less, ours in zip(times["needed"], times["ours"], strict=True)]
+    pairs = list(zip(times["ours"], times["direct"], strict=True))
+    console.print(
+        f"ours takes {_spread([a[0] / b[0] for a, b in pairs])} times as long as the checks called directly, "
+        f"{_spread([a[1] / b[1] for a, b in pairs])} times the CPU (target 2)"
+    )
+    for other in ("nbgrader", "Otter"):
+        if other not in times:
+            console.print(f"{other} is left out: it is not installed (see --help)")
+            continue
+        pairs = list(zip(times[other], times["ours"], strict=True))
+        spent = zip(overhead[other], overhead["ours"], strict=True)
         console.print(
-            f"{clock}: nbgrader takes {median(ratios):.2f} times as long as ours ({min(ratios):.2f} to "
-            f"{max(ratios):.2f}); guests cost {overhead:.0f} ms per submission; without lesson cells "
-            f"ours takes {median(shares):.2f} of that ({min(shares):.2f} to {max(shares):.2f})"
+            f"{other} takes {_spread([a[0] / b[0] for a, b in pairs])} times as long as ours, "
+            f"{_spread([a[1] / b[1] for a, b in pairs])} times the CPU, "
+            f"{_spread([a / max(b, 1e-3) for a, b in spent])} times the overhead (target 15)"
         )
     examples = sum(len(ready.material(c).judged) for c in ready.week.checks)
     calls = sum(len(recorded(ready, e)) for e in ready.functions)
@@ -196,6 +237,10 @@ def show(ready: Bench, level: str, times: dict[str, list[Seconds]], cells: float
         f"{cpu_name()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}; "
         f"Python {platform.python_version()}, {', '.join(f'{p} {version(p)}' for p in packages)}"
     )
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def cpu_name() -> str:

@@ -1,4 +1,4 @@
-"""A week's notebook for stock nbgrader: its check cells assert what our checks do, on the same examples."""
+"""A week for stock nbgrader and for Otter: asserts of what our checks ask, on the same examples."""
 
 from __future__ import annotations
 
@@ -25,6 +25,35 @@ def with_plain_asserts(ready: Bench, notebook: NotebookNode, folder: Path) -> No
             torch.save(recorded(ready, exercise), folder / exercise)
             cell.source = f"expect_recorded({exercise}, {str(folder / exercise)!r})"
     return notebook
+
+
+_OTTER = """from typing import Any
+
+import torch
+from otter.test_files import test_case
+
+OK_FORMAT = False
+name = {exercise!r}
+points = 1
+
+
+{source}
+
+@test_case()
+def test_it(env):
+    expect_recorded(env[{exercise!r}], {path!r})
+"""
+
+
+def for_otter(ready: Bench, folder: Path) -> Path:
+    """The same checks as tests of Otter, one per exercise: the folder of their files."""
+    (folder / "tests").mkdir()
+    for exercise in ready.functions:
+        torch.save(recorded(ready, exercise), folder / exercise)
+        source = inspect.getsource(expect_recorded)
+        test = _OTTER.format(exercise=exercise, source=source, path=str(folder / exercise))
+        (folder / "tests" / f"{exercise}.py").write_text(test)
+    return folder / "tests"
 
 
 def expect_recorded(function: Any, path: str) -> None:
@@ -61,7 +90,8 @@ def expect_recorded(function: Any, path: str) -> None:
         value = call(*args)
         expect(value, reply["value"])
         if inputs:
-            outputs = zip(leaves(value), request["cotangents"], strict=True)
+            floating = [v for v in leaves(value) if isinstance(v, torch.Tensor) and v.is_floating_point()]
+            outputs = zip(floating, request["cotangents"], strict=True)
             attached, cotangents = zip(*((v, c) for v, c in outputs if v.requires_grad), strict=True)
             got = torch.autograd.grad(attached, inputs, cotangents, allow_unused=True)
             expect(got, [*reply["gradients"], *reply.get("parameter_gradients", {}).values()])

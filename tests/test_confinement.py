@@ -117,6 +117,31 @@ def test_the_best_level_that_holds_is_settled_on_and_failures_are_said(
     assert "could fly" in caplog.text
 
 
+def test_one_zygote_is_enough_to_find_the_best_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    real = guests.Zygote._forked
+    monkeypatch.setattr(guests.Zygote, "_forked", lambda self: started.append(self.level) or real(self))
+    with guests.best_zygote((Path(__file__),)) as zygote, zygote.guest() as guest:
+        assert guest.run([{"source": "1 + 1", "id": "a"}])[0]["outputs"][0]["data"]["text/plain"] == "2"
+        assert zygote.level == settle((Path(__file__),)).level
+    assert started == [zygote.level, zygote.level]  # the second to settle it
+
+
+def test_one_zygote_after_a_level_that_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    if len(SEALED) < 2:
+        pytest.skip("there are no two levels here to choose between")
+    monkeypatch.setattr(levels, "candidates", lambda: iter(SEALED))
+    real = guests.Zygote._holes
+    monkeypatch.setattr(
+        guests.Zygote, "_holes", lambda self: ["fly"] if self.level == SEALED[0] else real(self)
+    )
+    with guests.best_zygote() as zygote:
+        assert zygote.level == SEALED[1]
+    monkeypatch.setattr(levels, "candidates", lambda: iter(SEALED[:1]))
+    with pytest.raises(ZygoteFailed, match="could fly"):
+        guests.best_zygote()
+
+
 def test_a_level_that_is_asked_for_is_never_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landlock, "abi", lambda: 0)
     with pytest.raises(ZygoteFailed, match="is not to be had here: this kernel has no Landlock"):
