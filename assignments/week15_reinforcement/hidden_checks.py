@@ -236,6 +236,16 @@ def stops_at_its_tolerance(conjugate_gradient, b):
     close(conjugate_gradient(H, right, 10, 0.3), b.new_tensor([1 / 11, 7 / 11]))
 
 
+@check("conjugate_gradient", examples=1)
+def takes_ten_steps_to_a_tolerance_of_1e_10(conjugate_gradient, b):
+    """Without further arguments it takes at most 10 steps, and none below a squared residual of 1e-10."""
+    slow, one = Probe("MatrixProduct", {"matrix": torch.diag(b.new_tensor(range(1, 15)))}), b.new_ones(14)
+    close(conjugate_gradient(slow, one), conjugate_gradient(slow, one, 10))
+    steep = Probe("MatrixProduct", {"matrix": 2.0**30 * torch.eye(1)})
+    close(2**30 * conjugate_gradient(steep, b.new_tensor([1.2e-5])), b.new_tensor([1.2e-5]))
+    close(2**30 * conjugate_gradient(steep, b.new_tensor([0.8e-5])), b.new_tensor([0]))
+
+
 @check("conjugate_gradient", examples=8)
 def solves_in_float64_too(conjugate_gradient, hvp, b, reference):
     """What is asked in float64 is answered in float64."""
@@ -269,6 +279,14 @@ def tries_ten_times_by_four_fifths(backtracking_line_search, theta, step, object
     found = backtracking_line_search(rising, kl, theta, step, 1.1 * full * 0.8**18)
     close(found, theta + 0.8**9 * step)
     close(backtracking_line_search(rising, kl, theta, step, 0.9 * full * 0.8**18), theta)
+
+
+@check("backtracking_line_search", examples=1)
+def as_good_as_before_is_not_better(backtracking_line_search, theta, step):
+    """Where the objective is the same everywhere, no step is better, and the parameters stay as they are."""
+    flat = Probe("Quadratic", {"centre": theta, "weights": torch.zeros_like(theta)})
+    kl = Probe("Quadratic", {"centre": theta, "weights": torch.ones_like(theta)})
+    close(backtracking_line_search(flat, kl, theta, step, 1e9), theta)
 
 
 @check("q_learning_target", examples=8)
