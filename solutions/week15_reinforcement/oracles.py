@@ -47,7 +47,7 @@ def filtered(rewards, dones, gamma, last):
 @oracle("trajectory_log_prob")
 def scipys_xlogy(p0, P, pi, states, actions):
     before, after = states[:-1], states[1:]
-    factors = of(p0)[states[:1]], of(pi)[before, actions], of(P)[before, actions, after]
+    factors = [of(x) for x in (p0[states[:1]], pi[before, actions], P[before, actions, after])]
     return like(scipy.special.xlogy(1, np.concatenate(factors)).sum(0), p0)
 
 
