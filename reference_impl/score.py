@@ -368,15 +368,16 @@ def fokker_planck_residual(
     """dp/dt + d(p u)/dx - sigma^2 / 2 d^2p/dx^2 at the n points (x[i], t[i]), one number each, by autograd.
 
     Zero everywhere if and only if p(x, t) evolves as the density of dX = u(X, t) dt + sigma dW, on the line.
-    `p(x, t)` and `u(x, t)` take and give (n,) tensors, point by point; sigma >= 0 is a number. (Risken, 1996,
-    chapter 4, with the diffusion coefficient sigma^2 / 2.)
+    `p(x, t)` and `u(x, t)` take and give (n,) tensors, point by point, and p is computed from both x and t;
+    sigma >= 0 is a number. No gradient of the result is asked for. (Risken, 1996, chapter 4, with the
+    diffusion coefficient sigma^2 / 2.)
     """
     require(sigma >= 0, f"sigma must not be negative, got {sigma}")
     x, t = x.detach().requires_grad_(), t.detach().requires_grad_()
     density = p(x, t)
-    dp_dx, dp_dt = torch.autograd.grad(density.sum(), (x, t), create_graph=True, materialize_grads=True)
+    dp_dx, dp_dt = torch.autograd.grad(density.sum(), (x, t), create_graph=True)
     flux = density * u(x, t) - sigma**2 / 2 * dp_dx
-    (divergence,) = torch.autograd.grad(flux.sum(), x, create_graph=True)
+    (divergence,) = torch.autograd.grad(flux.sum(), x)
     return dp_dt + divergence
 
 

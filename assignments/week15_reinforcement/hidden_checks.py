@@ -236,6 +236,16 @@ def stops_at_its_tolerance(conjugate_gradient, b):
     close(conjugate_gradient(H, right, 10, 0.3), b.new_tensor([1 / 11, 7 / 11]))
 
 
+@check("conjugate_gradient", examples=1)
+def takes_ten_steps_to_a_tolerance_of_1e_10(conjugate_gradient, b):
+    """Without further arguments it takes at most 10 steps, and none below a squared residual of 1e-10."""
+    slow, one = Probe("MatrixProduct", {"matrix": torch.diag(b.new_tensor(range(1, 15)))}), b.new_ones(14)
+    close(conjugate_gradient(slow, one), conjugate_gradient(slow, one, 10))
+    steep = Probe("MatrixProduct", {"matrix": 2.0**30 * torch.eye(1)})
+    close(2**30 * conjugate_gradient(steep, b.new_tensor([1.2e-5])), b.new_tensor([1.2e-5]))
+    close(2**30 * conjugate_gradient(steep, b.new_tensor([0.8e-5])), b.new_tensor([0]))
+
+
 @check("conjugate_gradient", examples=8)
 def solves_in_float64_too(conjugate_gradient, hvp, b, reference):
     """What is asked in float64 is answered in float64."""
@@ -269,6 +279,14 @@ def tries_ten_times_by_four_fifths(backtracking_line_search, theta, step, object
     found = backtracking_line_search(rising, kl, theta, step, 1.1 * full * 0.8**18)
     close(found, theta + 0.8**9 * step)
     close(backtracking_line_search(rising, kl, theta, step, 0.9 * full * 0.8**18), theta)
+
+
+@check("backtracking_line_search", examples=1)
+def as_good_as_before_is_not_better(backtracking_line_search, theta, step):
+    """Where the objective is the same everywhere, no step is better, and the parameters stay as they are."""
+    flat = Probe("Quadratic", {"centre": theta, "weights": torch.zeros_like(theta)})
+    kl = Probe("Quadratic", {"centre": theta, "weights": torch.ones_like(theta)})
+    close(backtracking_line_search(flat, kl, theta, step, 1e9), theta)
 
 
 @check("q_learning_target", examples=8)
@@ -377,26 +395,26 @@ def keeps_the_newest_transitions_whole(ReplayBuffer, capacity, steps):
     holds(drawn == set(held), f"transitions {held[0]} to {held[-1]} are all drawn, now and then")
 
 
-BATCHES = 800
+BATCHES = 300
 
 
 @check("ReplayBuffer", points=2)
 def draws_uniformly(ReplayBuffer):
     """All transitions in the buffer are equally likely, and so are all pairs in a batch of two."""
-    # Four tests, so a right sampler fails with probability below 4e-7. Caught with probability 0.99: a
-    # transition drawn with a probability that is off by 0.1 or more (0.2 or 0.25 is right).
-    for capacity, steps in ((5, 4), (5, 8)):
-        buffer = ReplayBuffer(capacity)
+    # Three tests, so a right sampler fails with probability below 3e-7. Caught with probability 0.99: a
+    # transition drawn with a probability that is off by 0.11 where 0.25 is right, by 0.15 where 0.2 is.
+    for steps, size in ((4, 4), (8, 2)):
+        buffer = ReplayBuffer(5)
         for step in range(1, steps + 1):
             buffer.add(*transition(step))
-        held = list(range(max(1, steps - capacity + 1), steps + 1))
-        batches = [numbers_in(buffer.sample(2, Generator(1000 * steps + k)), 2) for k in range(BATCHES)]
+        held = list(range(max(1, steps - 4), steps + 1))
+        batches = [numbers_in(buffer.sample(size, Generator(1000 * steps + k)), size) for k in range(BATCHES)]
         drawn = [n for batch in batches for n in batch]
         uniform_counts({n: drawn.count(n) for n in held}, len(drawn))
-        # A sampler with replacement draws a transition twice in one batch of four or five.
-        pairs = [tuple(sorted(batch)) for batch in batches if batch[0] != batch[1]]
-        holds(len(pairs) > BATCHES / 2, "the draws of a batch are independent, or differ")
-        uniform_counts({pair: pairs.count(pair) for pair in combinations(held, 2)}, len(pairs))
+    # A sampler with replacement draws a transition twice in one batch of five.
+    pairs = [tuple(sorted(batch)) for batch in batches if batch[0] != batch[1]]
+    holds(len(pairs) > BATCHES / 2, "the draws of a batch are independent, or differ")
+    uniform_counts({pair: pairs.count(pair) for pair in combinations(held, 2)}, len(pairs))
 
 
 @check("ReplayBuffer")
