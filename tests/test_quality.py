@@ -261,7 +261,8 @@ def test_what_is_good_enough_and_what_is_not() -> None:
 
 RIGHT = [
     pytest.param(name, exercise.name, marks=[pytest.mark.slow] if exercise.is_class else [])
-    for name in ("week06_transformers", "week07_vae")
+    for name in COURSE.names
+    if (ROOT / "solutions" / name / "oracles.py").is_file()
     for exercise in COURSE.week(name).exercises
 ]
 
@@ -271,8 +272,7 @@ def test_right_answers_lose_nothing_with_other_examples(tmp_path: Path, name: st
     """A quick look; `make quality` takes twenty seeds and all examples."""
     week = COURSE.week(name)
     answers = [s for s in right_answers(week, ROOT) if s.exercise == exercise]
-    for number in (1, 2):
-        again = reseeded(week, number, most=1)
-        again.cache = tmp_path
-        count, lost = judge_right(Bench(again), answers)
-        assert count and lost == []
+    again = reseeded(week, 1, most=1)
+    again.cache = tmp_path
+    count, lost = judge_right(Bench(again), answers)
+    assert count and lost == []

@@ -34,7 +34,7 @@ def slope(function, t):
 def along(model, x, v):
     """v^T J v, summed over the examples, by differences of higher and higher order."""
     x, v = x.double(), v.double()
-    projected = np.vectorize(lambda h: float((v * model(x + h * v)).sum()))
+    projected = np.vectorize(lambda h: (v * model(x + h * v)).sum().item())
     return scipy.differentiate.derivative(projected, 0.0).df
 
 
