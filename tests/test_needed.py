@@ -6,7 +6,9 @@ import random
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from autograder.cli import main
 from autograder.grading import Execute, bench, grade_submission
 from autograder.guests import Zygote
 from autograder.needed import cut
@@ -228,3 +230,13 @@ def test_marks_are_those_of_the_whole_notebook(small: Path, clean_zygote: Zygote
             whole = _grade(cells, small, clean_zygote, tmp_path, "all")
             assert whole.score == report.score == report.max_score, "\n# %%\n".join(cells)
     assert min(seen.values()) > 5
+
+
+@pytest.mark.parametrize("execute", ["needed", "all"])
+def test_the_command_line_says_which(execute: Execute, small: Path, tmp_path: Path) -> None:
+    (tmp_path / "ada.ipynb").write_text(notebook(SQUARED, HALF, LESSON))
+    out = tmp_path / "reports"
+    arguments = ["grade", WEEK, str(tmp_path / "ada.ipynb"), "--out", str(out), "--execute", execute]
+    result = CliRunner().invoke(main, [*arguments, "--course", str(small)])
+    assert result.exit_code == 0, result.output
+    assert Report.load(out / "ada.json").executed == execute
