@@ -165,10 +165,15 @@ def grade(course: Path, folder: Path, zygote: Zygote) -> Path:
 
 
 def documented(page: Path) -> list[list[str]]:
-    """The commands of a page's first block, as words, with this course's names in the place of week 7's."""
-    block = re.search(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
-    assert block is not None
-    lines = [line.partition("  # ")[0] for line in block[1].splitlines()]
+    """The commands of a page, as words, with this course's names in the place of week 7's."""
+    found = commands(page)
     for name, own in {"week07_vae": WEEK, "elbo": "squared_error"}.items():
-        lines = [line.replace(name, own) for line in lines]
-    return [shlex.split(line) for line in lines]
+        found = [line.replace(name, own) for line in found]
+    return [shlex.split(line) for line in found]
+
+
+def commands(page: Path) -> list[str]:
+    """The commands of a page's blocks of bash, without remarks."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    lines = [line.partition("  # ")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -418,6 +419,22 @@ def test_the_workflows_are_what_their_schemas_say(
         schema, text.replace(needed, needed.replace(":", "x:"))
     )
     assert f"autograder ci{' ' + EXAMPLE if week else ''}\n" in text
+
+
+def test_the_workflow_of_the_docs_is_what_its_schema_says() -> None:
+    (workflow,) = re.findall(r"^```yaml\n(on:.*?)^```", DOCS, re.M | re.S)
+    assert complaints("vendor.github-workflows", workflow) == []
+
+
+@pytest.mark.skipif(shutil.which("actionlint") is None, reason="no actionlint on this machine")
+@pytest.mark.parametrize("week", [[], ["--week", EXAMPLE]])
+def test_actionlint_accepts_the_workflow(tmp_path: Path, week: list[str]) -> None:
+    assert autograder("init-ci", "github", "--to", str(tmp_path), *week).exit_code == 0
+    path = tmp_path / ".github" / "workflows" / "autograder.yml"
+    run = partial(subprocess.run, ["actionlint", str(path)], capture_output=True, text=True, check=False)
+    assert (done := run()).returncode == 0, done.stdout
+    path.write_text(path.read_text().replace("${{ !cancelled() }}", "${{ !canceled() }}"))
+    assert "canceled" in run().stdout
 
 
 def test_the_scripts_are_bash(tmp_path: Path) -> None:

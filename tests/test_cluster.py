@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,12 +19,13 @@ from typing import Any
 import psutil
 import pytest
 
+from autograder import results
 from autograder.collect import Entry
 from autograder.course import Course, CourseError
 from autograder.grading import bench, grade_all
 from autograder.results import Report
 from tests.conftest import ROOT
-from tests.small_course import HALF, SQUARED, SUMMED, WEEK
+from tests.small_course import HALF, SQUARED, SUMMED, WEEK, commands
 
 cluster = pytest.importorskip("autograder.cluster", reason="pip install 'genai-autograder[cluster]'")
 
@@ -175,6 +177,39 @@ def test_a_scheduler_that_is_started_again_loses_nothing(
         with _meanwhile(restart, 0.5):
             found = _plain(grade_all(small, WEEK, entries, level=level, workers=workers))
     assert found == expected
+
+
+def test_the_commands_of_the_page_work(small: Path, tmp_path: Path) -> None:
+    course = Path(shutil.copytree(small, tmp_path / "course"))
+    for kind in ("assignments", "solutions", ".autograder"):
+        (course / kind / WEEK).rename(course / kind / "week07_vae")
+    (course / "submitted").mkdir()
+    for i in range(4):
+        (course / "submitted" / f"s{i}.py").write_text(f"{SQUARED}{HALF}\nnumber = {i}\n")
+    machines = Machines(course, workers=0)
+    machines.scheduler.kill()
+    asked = [line for line in commands(ROOT / "docs" / "cluster.md") if not line.startswith("pip ")]
+    scheduler, worker, grade = (
+        line.replace("10.0.0.1:8786", f"127.0.0.1:{machines.port}").replace("10.0.0.1", "127.0.0.1").split()
+        for line in asked
+    )
+    try:
+        machines.scheduler = machines._start(*scheduler[1:], "--port", str(machines.port), "--no-dashboard")
+        machines.workers = [machines._start(*worker[1:], "--no-dashboard", "--memory-limit", "0")]
+        command = [sys.executable, "-m", "autograder.cli", *grade[1:], "--allow-unconfined"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        for _ in range(2):  # the workers may not be there yet
+            done = subprocess.run(
+                command, cwd=course, env=environment, capture_output=True, text=True, check=False
+            )
+            if "no workers at" not in done.stderr:
+                break
+            time.sleep(20)
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        machines.close()
+    reports, problems = results.load(course / "reports")
+    assert [r.score == r.max_score for r in reports] == [True] * 4 and not problems
 
 
 def test_other_versions_are_refused(small: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.postgres import server
+from tests.small_course import commands
 
 WEEK = "week01_squared_error"
 RIGHT = "def squared_error(x, y):\n    return ((x - y) ** 2).mean(-1)"
@@ -32,9 +33,11 @@ class Terminal:
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder, self.home = folder, home
+        self.ran: list[str] = []
         home.mkdir(exist_ok=True)
 
     def __call__(self, command: str, rc: int = 0) -> str:
+        self.ran.append(command)
         program, *arguments = command.split()
         module = {"autograder": "autograder.cli", "nbgrader": "nbgrader"}[program]
         environment = {
@@ -78,8 +81,10 @@ def _grades(course: Path) -> dict[str, float]:
 
 
 def test_a_week_from_nothing_to_feedback(tmp_path: Path) -> None:
-    course, exchange = tmp_path / "course", tmp_path / "exchange"
-    Terminal(tmp_path, tmp_path / "home")("autograder new-course course --title Course")
+    """With every command that docs/instructor.md names."""
+    course, exchange = tmp_path / "my-course", tmp_path / "exchange"
+    begin = Terminal(tmp_path, tmp_path / "home")
+    begin("autograder new-course my-course --title Course")
     _configure(course, exchange)
     teacher = Terminal(course, tmp_path / "home")
     assert "qualified" in teacher(f"autograder qualify {WEEK}")
@@ -126,6 +131,10 @@ def test_a_week_from_nothing_to_feedback(tmp_path: Path) -> None:
     assert list(desk.rglob("feedback/**/*.html"))
     teacher(f"autograder report reports/{WEEK}")
     assert (course / "reports" / WEEK / "bob.html").is_file()
+
+    ran = [f"{line} " for line in (*begin.ran, "cd my-course", *teacher.ran)]
+    named = commands(ROOT / "docs" / "instructor.md")
+    assert [line for line in named if not any(r.startswith(f"{line} ") for r in ran)] == []
 
     hidden = (course / "assignments" / WEEK / "hidden_checks.py").read_text()
     telling = [line.strip() for line in hidden.splitlines() if "f(x, y)" in line]
