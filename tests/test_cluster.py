@@ -181,7 +181,7 @@ def test_a_scheduler_that_is_started_again_loses_nothing(
 
 def test_the_commands_of_the_page_work(small: Path, tmp_path: Path) -> None:
     course = Path(shutil.copytree(small, tmp_path / "course"))
-    for kind in ("assignments", "solutions", ".autograder"):
+    for kind in ("assignments", "solutions"):
         (course / kind / WEEK).rename(course / kind / "week07_vae")
     (course / "submitted").mkdir()
     for i in range(4):
