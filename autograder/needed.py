@@ -26,6 +26,7 @@ from __future__ import annotations
 import ast
 import dis
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +35,7 @@ from types import CodeType
 from autograder.forbidden import LONGEST_NOTEBOOK
 from autograder.uses import loaded
 
-MOST_STATEMENTS = 2000  # of a notebook that is read; nobody writes more
+MOST_STATEMENTS = 500  # of a notebook that is read; nobody writes more
 
 # What IPython understands and no name depends on. Cells with other magics can't be read.
 _MAGIC = re.compile(r"(?m)^([ \t]*)(?:!|%(?:matplotlib|config|pip)\b|\??[\w.]+\?+[ \t]*$).*$")
@@ -91,8 +92,10 @@ def cut(sources: Sequence[str], names: Iterable[str]) -> list[str] | None:
     try:
         if sum(map(len, sources)) > LONGEST_NOTEBOOK:
             return None
-        notebook = _Notebook([s for i, source in enumerate(sources) for s in _statements(source, i)])
-        last = {s.cell: s for s in notebook.needed_by(names)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of doubtful syntax
+            notebook = _Notebook([s for i, source in enumerate(sources) for s in _statements(source, i)])
+            last = {s.cell: s for s in notebook.needed_by(names)}
     except (_Unclear, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     return [last[i].up_to_here(source) if i in last else "" for i, source in enumerate(sources)]
@@ -177,7 +180,12 @@ class _Notebook:
                 self.binders.setdefault(name, []).append(statement)
             for node in ast.walk(statement.node):
                 self._take_names(node)
-        self._lasting = {s for s in statements if self._lasts(s)}
+        lasting = {s for s in statements if self._lasts(s)}
+        self._lasting = {
+            s
+            for s in statements
+            if s in lasting or any(b in lasting for n in self._reached(s) for b in self._of(n))
+        }
 
     def _take_names(self, node: ast.AST) -> None:
         match node:
@@ -213,20 +221,15 @@ class _Notebook:
             return True
         if self._is_definition(statement.node):
             return False  # what it does, those do that call it
-        reached = self._reached(statement)
-        lasting = statement in self._lasting or any(b in self._lasting for n in reached for b in self._of(n))
-        return lasting or bool(reached & changeable)
+        return statement in self._lasting or not changeable.isdisjoint(self._reached(statement))
 
-    def _before(self, statement: _Statement) -> Iterator[_Statement]:
+    def _before(self, statement: _Statement) -> list[_Statement]:
         """What has to be run with a statement, itself included, whatever the names in it."""
-        everything = not self._is_settled(statement.node)
-        for other in self.statements:
-            if other.cell == statement.cell:
-                yield other
-                if other is statement and not other.whole:
-                    return
-            elif everything and other.cell < statement.cell:
-                yield other
+        cell = [s for s in self.statements if s.cell == statement.cell]
+        own = cell if statement.whole else cell[: cell.index(statement) + 1]
+        if all(self._is_settled(s.node) for s in own):
+            return own
+        return [s for s in self.statements if s.cell < statement.cell] + own
 
     def _of(self, name: str) -> Sequence[_Statement]:
         return self.binders.get(name, ())

@@ -58,6 +58,8 @@ def test_what_nothing_graded_needs_is_left_out(cells: list[str], kept: list[str 
         pytest.param([F, "def g():\n    global f\n    f = 3", "g()"], id="bound in a function"),
         pytest.param(["def f(x):\n    return sum(x)", "sum = 0"], id="a built-in function's name"),
         pytest.param(["print(1)\n1 / 0\n" + F], id="what may raise above it"),
+        pytest.param(["x = g()", f"assert x\n{F}"], id="what that depends on"),
+        pytest.param(["g = []", f"print(len(h()))\n{F}"], id="what that may depend on"),
         pytest.param(["a = [1]", "def f(x):\n    return a", "a.append(2)"], id="a list"),
         pytest.param(["a = [1]", "def f(x):\n    return a", "b = a", "b[0] = 2"], id="a list's other name"),
         pytest.param(["def f(x, a=[]):\n    return a", "f(1)"], id="a default that remembers"),
