@@ -18,6 +18,8 @@ from autograder.judge import Bench
 from autograder.qualify import qualify
 from autograder.templating import environment
 
+TITLES = "the titles of hidden checks"
+
 
 class ReleaseRefused(CourseError):
     """The assignment is not fit for students; the message says why."""
@@ -102,6 +104,8 @@ def secrets_in(week: Week, paths: list[Path]) -> list[str]:
     texts = {path: _text(path) for path in paths}
     for what, lines in _secrets(week).items():
         for path, text in texts.items():
+            if what == TITLES and path.suffix == ".whl":
+                continue  # its example course has titles of its own
             for line in lines:
                 if _squeezed(line) in text:
                     found.append(f"a line of {what} in {path.name}: {line.strip()!r}")
@@ -140,7 +144,7 @@ def _secrets(week: Week) -> dict[str, list[str]]:
         titles, code = _docstrings_and_code(hidden.read_text())
         secrets["the hidden checks"] = _telling(code, public + lesson)
         # Feedback tells these; before it, students don't know what they will be asked.
-        secrets["the titles of hidden checks"] = _telling(titles, public + lesson)
+        secrets[TITLES] = _telling(titles, public + lesson)
     for exercise in week.exercises:
         solution = _model_solution(exercise.reference)
         secrets[f"the solution of {exercise.name}"] = _telling(

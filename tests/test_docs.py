@@ -119,11 +119,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     course = small_course.write(tmp_path / "course")
     for kind in ("assignments", "solutions"):
         (course / kind / small_course.WEEK).rename(course / kind / "week07_vae")
-    hidden = course / "assignments" / "week07_vae" / "hidden_checks.py"
-    # The package of students may not hold a title, and it holds new-course's example, which has this one.
-    hidden.write_text(hidden.read_text().replace("Which of the two is the target", "Their order"))
-    (course / "reference_impl").mkdir()  # where an export looks for references; this course has its own
-    (course / "reference_impl" / "unused.py").touch()
     (course / "submitted").mkdir()
     (course / "submitted" / "ada.py").write_text(small_course.SQUARED + small_course.HALF)
     (course / "grades.csv").write_text(WORKSHEET.replace("ada@x.edu", "ada"))

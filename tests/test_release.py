@@ -189,6 +189,7 @@ def test_a_planted_line_is_found_in_every_file(tiny: Path, tmp_path: Path) -> No
     planted = {
         "the solution of weighted_mean": "    " + SOLUTION.replace(" ", "  "),
         "the hidden checks": HIDDEN,
+        "the titles of hidden checks": "Weights that are all doubled give the same mean.",
         "the seed": f"seed = {SEED}",
     }
     for what, line in planted.items():
@@ -202,9 +203,9 @@ def test_a_planted_line_is_found_in_every_file(tiny: Path, tmp_path: Path) -> No
         with zipfile.ZipFile(paths[3], "a") as archive:
             archive.writestr("genai_autograder.dist-info/NOTES", line)
         for path in paths:
-            assert [found.split(" in planted")[0] for found in secrets_in(week, [path])] == [
-                f"a line of {what}"
-            ], path
+            found = [found.split(" in planted")[0] for found in secrets_in(week, [path])]
+            ours = "titles" in what and path.suffix == ".whl"  # the package's example may have such a title
+            assert found == ([] if ours else [f"a line of {what}"]), path
 
 
 # What is in the bundle of a real week
