@@ -56,7 +56,7 @@ def test_in_a_class_attackers_gain_nothing_and_others_lose_nothing(the_judge: Ju
     before = Belongings.now(the_judge.folder)
     with redirected(tmp_path / "told"):
         level = the_judge.confinement.level
-        graded = list(grade_all(the_judge.course, WEEK, entries, "hidden", LIMITS, jobs=2, level=level))
+        graded = list(grade_all(the_judge.course, WEEK, entries, "hidden", LIMITS, 2, level, "all"))
     assert Belongings.now(the_judge.folder) == before
     reports = {report.student: report for report in graded}
     assert reports.keys() == {entry.student for entry in entries}
