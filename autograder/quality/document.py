@@ -81,7 +81,12 @@ def show(console: Console, week: str, results: Sequence[Measured], listed: bool 
 
 
 def _section(week: str, results: Sequence[Measured], seeds: int) -> str:
-    lines = [f"## {week}", "", f"Right answers: corpora of {seeds} seeds.", ""]
+    lines = [
+        f"## {week}",
+        "",
+        f"Right answers: corpora of {seeds} other {'seed' if seeds == 1 else 'seeds'}.",
+        "",
+    ]
     for row in (["exercise", *_COLUMNS], ["---", *["---:"] * len(_COLUMNS)], *_rows(results)):
         lines.append(f"| {' | '.join(row)} |")
     survivors = [v for m in results for v in m.survivors]
