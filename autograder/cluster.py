@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PATIENCE = 600.0  # seconds for a scheduler to come back
+FIRST_WORKER = 120.0  # seconds for a first worker to come
 STRAGGLES = 5.0  # times the usual time that a task may take before it is also done elsewhere, ...
 STRAGGLES_AT_LEAST = 60.0  # ... and seconds
 AHEAD = 2  # tasks handed in for each worker
@@ -116,11 +117,11 @@ class Cluster(Workers):
         week: the assignment's full name.
 
     Raises:
-        CourseError: the scheduler doesn't answer, has no workers, or they have other versions.
+        CourseError: the scheduler doesn't answer, or its workers have other versions.
     """
 
-    def __init__(self, address: str, course: Course, week: str, patience: float = PATIENCE) -> None:
-        self._address, self._patience = address, patience
+    def __init__(self, address: str, course: Course, week: str) -> None:
+        self._address = address
         self._parcel = Parcel.of(course, week)
         try:
             self._client = self._connected(30)
@@ -132,15 +133,22 @@ class Cluster(Workers):
 
     def level(self) -> Level:
         """The best level of confinement that all workers have: found by trying it on each."""
+        try:
+            self._client.wait_for_workers(1, timeout=FIRST_WORKER)
+        except TimeoutError:
+            raise CourseError(
+                f"no workers at {self._address}: start some with `dask worker {self._address}`"
+            ) from None
         asked = [
             self._client.submit(_settled, self._parcel.name, self._parcel.week, workers=[place], pure=False)
             for place in self._places()
         ]
-        if not asked:
-            raise CourseError(f"no workers at {self._address}: start some with `dask worker {self._address}`")
         found = self._client.gather(asked, errors="skip")
         if not found:
-            raise CourseError(f"the workers at {self._address} fail: {asked[0].exception()!r}")
+            reasons = {repr(future.exception()) for future in asked}
+            raise CourseError(
+                f"the workers at {self._address} fail: {'; '.join(sorted(reasons)) or 'all ended'}"
+            )
         boxes, seals = zip(*found, strict=True)
         return Level(max(boxes, key=BOXES.index), max(seals, key=SEALS.index))
 
@@ -163,7 +171,7 @@ class Cluster(Workers):
     def renew(self) -> None:
         """Reach the scheduler again after it was lost."""
         log.warning("the scheduler at %s is lost; waiting for it", self._address)
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + PATIENCE
         self._client.close(timeout=1)
         while True:
             try:

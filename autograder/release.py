@@ -143,8 +143,9 @@ def _secrets(week: Week) -> dict[str, list[str]]:
     if hidden.is_file():
         titles, code = _docstrings_and_code(hidden.read_text())
         secrets["the hidden checks"] = _telling(code, public + lesson)
-        # Feedback tells these; before it, students don't know what they will be asked.
-        secrets[TITLES] = _telling(titles, public + lesson)
+        # Feedback tells these; before it, students don't know what they will be asked. Sentences they have.
+        sentences = _squeezed("\n".join(s.sentence or "" for s in week.solutions))
+        secrets[TITLES] = _telling(titles, public + lesson + sentences)
     for exercise in week.exercises:
         solution = _model_solution(exercise.reference)
         secrets[f"the solution of {exercise.name}"] = _telling(

@@ -127,6 +127,7 @@ def test_a_class_gets_the_marks_that_it_gets_here(
     small: Path, entries: list[Entry], expected: dict[str, Report], machines: Machines
 ) -> None:
     with cluster.Cluster(machines.address, Course.load(small), WEEK) as workers:
+        workers._client.wait_for_workers(2, timeout=120)
         assert workers.places() == 2
         assert _grade(small, entries, workers) == expected
     homes = [p for p in machines.folder.rglob("course-*") if p.is_dir()]
@@ -198,13 +199,9 @@ def test_the_commands_of_the_page_work(small: Path, tmp_path: Path) -> None:
         machines.workers = [machines._start(*worker[1:], "--no-dashboard", "--memory-limit", "0")]
         command = [sys.executable, "-m", "autograder.cli", *grade[1:], "--allow-unconfined"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        for _ in range(2):  # the workers may not be there yet
-            done = subprocess.run(
-                command, cwd=course, env=environment, capture_output=True, text=True, check=False
-            )
-            if "no workers at" not in done.stderr:
-                break
-            time.sleep(20)
+        done = subprocess.run(
+            command, cwd=course, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
     finally:
         machines.close()
@@ -218,6 +215,19 @@ def test_other_versions_are_refused(small: Path, machines: Machines, monkeypatch
     (small / ".autograder" / WEEK).mkdir(parents=True, exist_ok=True)
     with pytest.raises(CourseError, match="another version of genai-autograder"):
         cluster.Cluster(machines.address, course, WEEK)
+
+
+def test_a_scheduler_without_workers_is_no_endless_wait(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "FIRST_WORKER", 0.5)
+    machines = Machines(tmp_path, workers=0)
+    try:
+        found = cluster.Cluster(machines.address, Course.load(small), WEEK)
+        with found, pytest.raises(CourseError, match=f"no workers at {machines.address}: start some"):
+            found.level()
+    finally:
+        machines.close()
 
 
 def test_where_no_scheduler_answers_it_is_said(small: Path) -> None:

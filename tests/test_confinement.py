@@ -263,7 +263,7 @@ def test_grading_with_hidden_checks_needs_a_seal(
     notebook = tmp_path / "ada.py"
     notebook.write_text("x = 1\n")
     monkeypatch.setattr(guests, "settle", lambda secrets=(): guests.Settled(Level(), ("no luck",)))
-    monkeypatch.setattr("autograder.cli._grade", lambda *a: [])
+    monkeypatch.setattr("autograder.cli_grade.graded", lambda *a: [])
     command = ["grade", "week07_vae", str(notebook), "--out", str(tmp_path / "out"), *flags]
     result = CliRunner().invoke(main, command)
     if flags == ["--allow-unconfined"]:
@@ -280,7 +280,7 @@ def test_a_box_is_not_asked_for_by_default(monkeypatch: pytest.MonkeyPatch, tmp_
     notebook.write_text("x = 1\n")
     settled = guests.Settled(Level("none", "landlock"), ())
     monkeypatch.setattr(guests, "settle", lambda secrets=(): settled)
-    monkeypatch.setattr("autograder.cli._grade", lambda *a: [])
+    monkeypatch.setattr("autograder.cli_grade.graded", lambda *a: [])
     command = ["grade", "week07_vae", str(notebook), "--out", str(tmp_path / "out")]
     assert CliRunner().invoke(main, command).exit_code == 0
     assert CliRunner().invoke(main, [*command, "--require-confinement"]).exit_code == 2

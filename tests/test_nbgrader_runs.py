@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -268,13 +269,14 @@ def test_of_an_earlier_outcome_is_kept_what_holds(
     judged: list[str] = []
     real = ready.judge_exercise
 
-    def spy(name: str, *arguments: object) -> ExerciseResult:
+    def spy(name: str, *arguments: Any, **options: Any) -> ExerciseResult:
         judged.append(name)
-        return real(name, *arguments)
+        return real(name, *arguments, **options)
 
     monkeypatch.setattr(ready, "judge_exercise", spy)
     first = run(job, clean_zygote, ready)
-    assert set(judged) == {"squared_error", "half_error"} and first.report is not None
+    assert first.faults == {} and first.report is not None
+    assert set(judged) == {"squared_error", "half_error"}
     judged.clear()
     again = run(job, clean_zygote, ready, first)
     assert judged == [] and again.outputs == first.outputs

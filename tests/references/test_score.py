@@ -514,7 +514,7 @@ def test_true_pairs_have_no_residual():
     x, t = torch.linspace(-3, 3, 7).double(), torch.linspace(0, 2, 7).double()
     residual = fokker_planck_residual(p, lambda x, t: -x, math.sqrt(2), x, t)
     torch.testing.assert_close(residual, torch.zeros_like(x), rtol=0, atol=1e-14)
-    constant = fokker_planck_residual(lambda x, t: 0 * x + 1, lambda x, t: 2 + 0 * x, 1.0, x, t)
+    constant = fokker_planck_residual(lambda x, t: 0 * (x + t) + 1, lambda x, t: 2 + 0 * x, 1.0, x, t)
     torch.testing.assert_close(constant, torch.zeros_like(x))
     with pytest.raises(ValueError, match="sigma"):
         fokker_planck_residual(p, lambda x, t: -x, -1.0, x, t)
