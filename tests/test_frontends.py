@@ -136,6 +136,8 @@ def test_answers_are_checked_in(browser: Any, server: str, home: Path, front_end
     _settings(home, themes={"theme": f"JupyterLab {theme}"}, notification={"fetchNews": "false"})
     page = _open(browser, server.format(FRONT_ENDS[front_end].format("work.ipynb")))
     page.locator(".jp-CodeCell").first.wait_for()
+    # What is run before the kernel is there is forgotten.
+    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first.wait_for(state="attached")
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     right, wrong = _shown(page)
