@@ -191,8 +191,19 @@ class Cluster(Workers):
 
     def _connected(self, seconds: float) -> Client:
         client = Client(self._address, timeout=seconds, set_as_default=False)
-        client.register_plugin(_Course(self._parcel, engine_key()))
-        return client
+        for left in reversed(range(MOST_TRIES)):
+            try:
+                client.register_plugin(_Course(self._parcel, engine_key()))
+                return client
+            except OSError:  # a worker has ended that was to be told
+                if not left:
+                    client.close(timeout=1)
+                    raise
+                time.sleep(2)
+            except BaseException:
+                client.close(timeout=1)
+                raise
+        raise AssertionError("not reached")
 
 
 class _Run:
@@ -214,13 +225,18 @@ class _Run:
             self._fill()
             if not self.running:
                 return
-            for future in self._finished():
+            finished = self._finished()
+            for future in finished:
+                if future.status not in ("finished", "error"):
+                    continue
                 i, task, begun = self.running.pop(future)
                 result = self._result(i, task, begun, future)
                 future.release()
                 if result is not None and i not in self.done:
                     self.done.add(i)
                     yield task, result
+            if any(future in self.running for future in finished):
+                self._hand_in_anew()  # cancelled: a scheduler that was started again knows of nothing
             self._spread_stragglers()
 
     def _fill(self) -> None:
@@ -248,12 +264,11 @@ class _Run:
         if future.status == "finished":
             self.took.append(time.monotonic() - begun)
             return future.result(timeout=60)
-        if future.status == "error":
-            self.tries[i] += 1
-            reason = repr(future.exception(timeout=60))
-            if self.tries[i] >= MOST_TRIES:
-                return Lost(f"its workers failed {MOST_TRIES} times, at last with {reason}")
-            log.warning("%s of %s: once more (%s)", task.week, task.submission.id, reason)
+        self.tries[i] += 1
+        reason = repr(future.exception(timeout=60))
+        if self.tries[i] >= MOST_TRIES:
+            return Lost(f"its workers failed {MOST_TRIES} times, at last with {reason}")
+        log.warning("%s of %s: once more (%s)", task.week, task.submission.id, reason)
         self.again.append((i, task))
         return None
 
